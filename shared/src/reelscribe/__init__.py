@@ -1,0 +1,1 @@
+"""What the stages of reelscribe share: the stage contract, settings, artifacts, devices and errors."""

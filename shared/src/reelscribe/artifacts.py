@@ -1,0 +1,172 @@
+"""Files in the movie directory: written whole or not at all, read through a schema, hashed once."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from reelscribe.errors import BadInputError, OutOfSpaceError
+
+Model = TypeVar("Model", bound=BaseModel)
+TEMPORARY_PREFIX = ".tmp-"
+_BLOCK = 4 << 20
+
+
+def _sync(descriptor: int) -> None:
+    """fsync; on macOS F_FULLFSYNC, as fsync there leaves the data in the drive's cache (man 2 fsync)."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems refuse to sync a folder; the rename has happened all the same.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk or the quota is exhausted."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def space_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or an exhausted quota while writing `path` into OutOfSpaceError."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise OutOfSpaceError(
+                f"no space left to write {path.name}", remedy=f"free some space below {path.parent} and run again"
+            ) from error
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, with its suffix, for a tool to write; it becomes `path` when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{path.suffix}"
+    try:
+        with space_errors(path):
+            yield temporary
+            with open(temporary, "rb") as f:
+                _sync(f.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """An open file that becomes `path` when the block succeeds. `mode`: "w" (UTF-8) or "wb"."""
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with atomic_path(path) as temporary, open(temporary, mode, **text) as f:  # type: ignore[call-overload]
+        yield f
+
+
+def _rounded(value: Any) -> Any:
+    """The same value with every float at 3 decimals: what is stored must not move with the last bits of a score."""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def write_json(path: Path, content: BaseModel | dict[str, Any] | list[Any]) -> None:
+    """Store `content` as JSON, floats with 3 decimals, keys in their own order."""
+    plain = content.model_dump(mode="json", exclude_none=True) if isinstance(content, BaseModel) else content
+    with atomic_write(path) as f:
+        json.dump(_rounded(plain), f, ensure_ascii=False, indent=1, allow_nan=False)
+        f.write("\n")
+
+
+def read_json(path: Path, model: type[Model]) -> Model:
+    """The file as `model`. Raises BadInputError when it is not one."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInputError(
+            f"{path.name} is damaged: {where}: {first['msg']}", remedy="delete it and run the stage that makes it again"
+        ) from error
+    except OSError as error:
+        raise BadInputError(f"{path.name} cannot be read: {error.strerror}", remedy="check the file's permissions") from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the whole file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while block := f.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def movie_identity(path: Path) -> str:
+    """Digest of the movie's size and three blocks of 4 MiB (start, middle, end): a 50 GB file is known in a moment."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as f:
+        for offset in (0, max(0, size // 2 - _BLOCK // 2), max(0, size - _BLOCK)):
+            f.seek(offset)
+            digest.update(f.read(_BLOCK))
+    return digest.hexdigest()
+
+
+class HashCache:
+    """Digests of a movie directory's files, remembered by size, mtime and inode in `manifests/hashes.json`."""
+
+    def __init__(self, movie_dir: Path) -> None:
+        self._root = movie_dir
+        self._file = movie_dir / "manifests" / "hashes.json"
+        self._known: dict[str, list[Any]] = {}
+        self._changed = False
+        with suppress(OSError, ValueError):
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            if isinstance(stored, dict):
+                self._known = stored
+
+    def digest(self, path: Path, *, movie: bool = False) -> str:
+        """SHA-256 of `path`, or the identity of the `movie`."""
+        stat = path.stat()
+        name = os.path.relpath(path, self._root) if path.is_relative_to(self._root) else str(path)
+        state = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        entry = self._known.get(name)
+        if not (isinstance(entry, list) and entry[:3] == state and len(entry) == 4):
+            entry = [*state, movie_identity(path) if movie else file_digest(path)]
+            self._known[name] = entry
+            self._changed = True
+        return str(entry[3])
+
+    def save(self) -> None:
+        """Keep what was learnt. Never needed for correctness, so a read-only directory is no error."""
+        if self._changed:
+            with suppress(OSError, OutOfSpaceError):
+                write_json(self._file, dict(sorted(self._known.items())))
+            self._changed = False

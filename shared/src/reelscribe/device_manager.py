@@ -1,0 +1,151 @@
+"""Which device a stage uses, with which compute type, and why.
+
+The probe needs no torch: it asks macOS and the CUDA driver itself, so `core` can say what every stage would use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from functools import lru_cache
+
+from pydantic import BaseModel
+
+from reelscribe.stage_table import Row
+
+DEVICES = ("mps", "cuda", "cpu")
+
+# What each engine can compute on, with the compute type it is best used with there.
+# CTranslate2 has no Metal backend (https://opennmt.net/CTranslate2/hardware_support.html); MLX is Metal, and CPU on Linux.
+ENGINES: dict[str, dict[str, str]] = {
+    "torch": {"mps": "float32", "cuda": "float32", "cpu": "float32"},
+    "ctranslate2": {"cuda": "float16", "cpu": "int8"},
+    "mlx": {"mps": "float16", "cpu": "float32"},
+    "onnx": {"cpu": "float32"},
+    "sphinx": {"cpu": "float32"},
+}
+# CTranslate2 computes float16 well from compute capability 7.0 on; below, int8 is faster and smaller.
+_FLOAT16_CAPABILITY = (7, 0)
+
+
+class Device(BaseModel):
+    """A decision: `device` is mps, cuda or cpu; `compute` float16, float32 or int8; `reason` says why."""
+
+    device: str
+    compute: str
+    reason: str
+
+
+class Machine(BaseModel):
+    """What the machine has. `capability` is CUDA's (major, minor), `memory_mb` the GPU's or, on Apple Silicon, all memory."""
+
+    mps: bool = False
+    cuda: bool = False
+    gpu_name: str = ""
+    capability: tuple[int, int] = (0, 0)
+    memory_mb: int = 0
+    cores: int = 1
+
+
+@lru_cache(maxsize=1)
+def probe() -> Machine:
+    """Look at this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if sys.platform == "darwin":
+        silicon = platform.machine() == "arm64"
+        memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        return Machine(mps=silicon, gpu_name="Apple Silicon" if silicon else "", memory_mb=memory_mb, cores=cores)
+    return _probe_cuda(cores)
+
+
+def _probe_cuda(cores: int) -> Machine:
+    """Ask the CUDA driver (https://docs.nvidia.com/cuda/cuda-driver-api); no driver or no device means no CUDA."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Machine(cores=cores)
+    count, device, major, minor = (ctypes.c_int() for _ in range(4))
+    memory, name = ctypes.c_size_t(), ctypes.create_string_buffer(128)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return Machine(cores=cores)
+    if driver.cuDeviceGet(ctypes.byref(device), 0):
+        return Machine(cores=cores)
+    driver.cuDeviceGetName(name, len(name), device)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
+    driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
+    driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+    return Machine(
+        cuda=True,
+        gpu_name=name.value.decode(errors="replace"),
+        capability=(major.value, minor.value),
+        memory_mb=memory.value // 2**20,
+        cores=cores,
+    )
+
+
+def choose(row: Row, engine: str, wanted: str = "auto", machine: Machine | None = None) -> Device:
+    """The device for the stage `row` with `engine` (a key of ENGINES) when the user `wanted` it ("auto" or one of DEVICES).
+
+    A device that was asked for and cannot be had is replaced by the next one, and the reason says so.
+    """
+    machine = machine or probe()
+    able = ENGINES[engine]
+    order = [d for d in row.devices if d in able] or ["cpu"]
+    if wanted != "auto":
+        refusal = _refusal(wanted, engine, machine)
+        if not refusal:
+            return _device(wanted, engine, machine, "asked for")
+        fallback = next(d for d in [*order, "cpu"] if d != wanted and not _refusal(d, engine, machine))
+        return _device(fallback, engine, machine, f"{wanted} was asked for, but {refusal}")
+    passed_over: list[str] = []
+    for device in [*row.devices, "cpu"]:
+        refusal = _refusal(device, engine, machine)
+        if not refusal:
+            reason = f"{machine.gpu_name or 'a GPU'} is there" if device != "cpu" else "; ".join(passed_over) or "computes on the CPU"
+            return _device(device, engine, machine, reason)
+        passed_over.append(refusal)
+    raise AssertionError("the CPU refuses nothing")
+
+
+def verified(chosen: Device, row: Row, kind: str) -> Device:
+    """`chosen`, or the CPU when the stage's own environment cannot use it (a CPU build of torch, say)."""
+    if chosen.device == "cpu" or _usable(chosen.device, kind):
+        return chosen
+    fallback = choose(row, kind, "cpu")
+    return fallback.model_copy(update={"reason": f"{chosen.device} is there, but {kind} in this environment cannot use it"})
+
+
+def _usable(device: str, kind: str) -> bool:
+    """Ask the engine itself; imports it."""
+    if kind == "torch":
+        import torch
+
+        return bool(torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available())
+    if kind == "ctranslate2":
+        import ctranslate2
+
+        return bool(ctranslate2.get_cuda_device_count())
+    if kind == "mlx":
+        import mlx.core
+
+        return bool(mlx.core.metal.is_available())
+    return True
+
+
+def _refusal(device: str, engine: str, machine: Machine) -> str:
+    """Why `device` cannot be used; empty when it can."""
+    if device not in ENGINES[engine]:
+        return f"{engine} has no {device}"
+    if device != "cpu" and not getattr(machine, device):
+        return f"this machine has no {device}"
+    return ""
+
+
+def _device(device: str, engine: str, machine: Machine, reason: str) -> Device:
+    compute = ENGINES[engine][device]
+    if device == "cuda" and compute == "float16" and machine.capability < _FLOAT16_CAPABILITY:
+        version = ".".join(map(str, machine.capability))
+        return Device(device=device, compute="int8", reason=f"{reason}; compute capability {version} is poor at float16")
+    return Device(device=device, compute=compute, reason=reason)

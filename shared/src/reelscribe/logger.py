@@ -1,0 +1,83 @@
+"""Talk: stderr for people, `logs/NN_name.log` for later. Secrets never reach either."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+NAME = "reelscribe"
+_FILE_ONLY = "reelscribe_file_only"
+_secrets: set[str] = set()
+
+
+def get() -> logging.Logger:
+    """The one logger of reelscribe."""
+    return logging.getLogger(NAME)
+
+
+def keep_secret(value: str) -> None:
+    """Replace `value` by *** in everything logged from now on."""
+    if value:
+        _secrets.add(value)
+
+
+def redact(text: str) -> str:
+    """`text` without secrets."""
+    for secret in _secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def result(text: str) -> None:
+    """What a command was asked for: the only thing that goes to stdout."""
+    sys.stdout.write(redact(text) + "\n")
+    sys.stdout.flush()
+
+
+def to_file(text: str) -> None:
+    """Log `text` to the stage's log file only: for tracebacks, which help nobody on the screen."""
+    get().error(text, extra={_FILE_ONLY: True})
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class _ForPeople(_Redacting):
+    """The message alone; a warning or an error says that it is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        mark = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return "  " + mark + super().format(record)
+
+
+class _Screen(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever sys.stderr is now: a progress bar puts itself in front of it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def set_up(log_file: Path | None = None, *, level: str | None = None) -> logging.Logger:
+    """Talk to stderr and, when given, append to `log_file`. Level from `level` or LOG_LEVEL (default INFO)."""
+    logger = get()
+    logger.handlers.clear()
+    logger.propagate = False
+    logger.setLevel(level or os.environ.get("LOG_LEVEL", "INFO").upper())
+    screen = _Screen()
+    screen.addFilter(lambda record: not hasattr(record, _FILE_ONLY))
+    screen.setFormatter(_ForPeople("%(message)s"))
+    logger.addHandler(screen)
+    if log_file:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        keep = logging.FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+        formatter = _Redacting("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        keep.setFormatter(formatter)
+        logger.addHandler(keep)
+    return logger

@@ -1,0 +1,137 @@
+"""`manifests/NN_name.json`: what a stage did, from what, with what. Written last; only status `done` with the right fingerprint counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from reelscribe.artifacts import write_json
+from reelscribe.device_manager import Device
+from reelscribe.errors import BadInputError
+from reelscribe.stage_table import NATIVE, Row
+
+SCHEMA = 1
+
+
+class Engine(BaseModel):
+    """What a stage computes with.
+
+    kind: a key of device_manager.ENGINES, or "" for a stage that computes on no device. packages: those that decide the output; their
+    versions are read from the lock of `environment` (default: the stage's first). model: name and revision of the weights.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: str = ""
+    packages: tuple[str, ...] = ()
+    model: str = ""
+    environment: str = ""
+    draft: bool = False
+
+
+class OptionRecord(BaseModel):
+    """A resolved value and the layer it came from."""
+
+    value: Any
+    source: str
+
+
+class FileRecord(BaseModel):
+    """An output: its size in bytes and SHA-256."""
+
+    size: int
+    sha256: str
+
+
+class Run(BaseModel):
+    """Circumstances of a run, none of which count for the fingerprint. `peak_rss_mb`: of the stage and its largest child."""
+
+    started: str
+    seconds: float = 0.0
+    peak_rss_mb: int = 0
+    host: str = ""
+    code: str = ""
+    lock: str = ""
+
+
+class Manifest(BaseModel):
+    """A stage's record. `fingerprint` covers inputs, options that affect the output, revision, engine and facts."""
+
+    schema_version: int = SCHEMA
+    stage: str
+    revision: int
+    status: Literal["running", "done", "failed"]
+    fingerprint: str
+    inputs: dict[str, str] = {}
+    facts: dict[str, str] = {}
+    options: dict[str, OptionRecord] = {}
+    engine: dict[str, Any] = {}
+    device: Device | None = None
+    fallbacks: list[str] = []
+    notes: dict[str, Any] = {}
+    outputs: dict[str, FileRecord] = {}
+    error: str | None = None
+    exit_code: int | None = None
+    run: Run
+
+
+def path_of(movie_dir: Path, row: Row) -> Path:
+    """Where the manifest of the stage `row` lies."""
+    return movie_dir / "manifests" / f"{row.key}.json"
+
+
+def read(movie_dir: Path, row: Row) -> Manifest | None:
+    """The stage's manifest; None when there is none or it is damaged (which means: run again).
+
+    Raises BadInputError when a newer reelscribe wrote it: its outputs may mean something we do not know.
+    """
+    path = path_of(movie_dir, row)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.get("schema_version", 0)
+    except (OSError, ValueError, AttributeError):
+        return None
+    if isinstance(version, int) and version > SCHEMA:
+        raise BadInputError(
+            f"{path.name} was written by a newer reelscribe (schema {version}, this one knows {SCHEMA})",
+            remedy="update reelscribe, or choose another folder with --out",
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError:
+        return None
+
+
+def write(movie_dir: Path, row: Row, manifest: Manifest) -> None:
+    """Store the manifest, replacing the one before."""
+    write_json(path_of(movie_dir, row), manifest)
+
+
+def fingerprint(parts: dict[str, Any]) -> str:
+    """One digest of everything that decides a stage's output."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+@lru_cache
+def locked_versions(environment: str) -> dict[str, str]:
+    """Package → version(s) in `requirements/<environment>.txt`; a universal lock may hold several, joined by commas."""
+    versions: dict[str, list[str]] = {}
+    lock = NATIVE / "requirements" / f"{environment}.txt"
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE):
+        versions.setdefault(name.lower(), []).append(version)
+    return {name: ",".join(found) for name, found in versions.items()}
+
+
+def text_digest(*paths: Path) -> str:
+    """Short digest of source files, for the record only."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()[:16]

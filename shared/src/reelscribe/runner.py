@@ -1,0 +1,359 @@
+"""One stage from its command line to its manifest; every stage goes through here, whoever started it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydantic import SecretStr
+
+from reelscribe import device_manager, lease, logger, manifest, memory, process, settings
+from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_full
+from reelscribe.device_manager import Device
+from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
+from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
+from reelscribe.progress import Progress
+from reelscribe.settings import StageOptions
+from reelscribe.stage import Context, Stage, file_fields, resolve_inputs, resolve_outputs
+from reelscribe.stage_table import NATIVE
+
+RETRY_VARIABLE = "REELSCRIBE_DEVICE_RETRY"
+AnyStage = Stage[Any, Any, Any]
+
+
+def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
+    """Run `stage` and return the exit code. Errors are said on stderr and in the stage's log, never thrown."""
+    process.die_with_parent()
+    logger.set_up()
+    # An interrupt must also unwind when only TERM is sent, so that temporary files go and the manifest says what happened.
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        args = _parser(stage).parse_args(list(arguments))
+        movie_dir = Path(args.movie_dir).resolve() if args.movie_dir else None
+        said = {s.env: value for s in settings.settings_of(stage.name, stage.options) if (value := getattr(args, s.field)) is not None}
+        if "DEVICE" in said:
+            said[settings.device_env(stage.name)] = said["DEVICE"]
+        found = settings.layers(said, Path(args.env) if args.env else None, movie_dir)
+        options, sources = settings.resolve(stage.name, stage.options, found)
+        _prepare_process(stage, options)
+        if args.check:
+            return _check(stage, options)
+        if movie_dir is None:
+            raise UsageError("--movie-dir is missing", remedy=f"{stage.row.script.name} --input MOVIE --movie-dir DIR")
+        movie = _movie(args.input, movie_dir, needed=_needs_movie(stage))
+        job = Job(stage, movie, movie_dir, options, sources)
+        logger.set_up(movie_dir / "logs" / f"{stage.row.key}.log")
+        with lease.held(movie_dir):
+            record = job.run(force=args.force)
+        if args.json:
+            logger.result(json.dumps(record.model_dump(mode="json"), ensure_ascii=False))
+        else:
+            logger.result("\n".join(str(movie_dir / name) for name in record.outputs))
+        return ExitCode.DONE
+    except ReelscribeError as error:
+        logger.get().error("%s: %s", stage.name, error)
+        return error.code
+    except KeyboardInterrupt:
+        logger.get().error("%s: interrupted; run again to go on", stage.name)
+        return ExitCode.INTERRUPTED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+# -- command line -------------------------------------------------------------------------------------------------------
+
+
+def _parser(stage: AnyStage) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=stage.row.script.name,
+        description=(sys.modules[stage.run.__module__].__doc__ or "").strip(),
+        epilog=_files_help(stage),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--input", metavar="MOVIE", help="the movie file (default: the one in DIR/job.env)")
+    parser.add_argument("--movie-dir", metavar="DIR", help="the movie directory that stages share")
+    parser.add_argument("--env", metavar="FILE", help="settings file of KEY=VALUE lines")
+    parser.add_argument("--force", action="store_true", help="run even when up to date")
+    parser.add_argument("--json", action="store_true", help="print the manifest instead of the outputs' paths")
+    parser.add_argument("--check", action="store_true", help="try this stage's engine with a moment of real work and say how it went")
+    group = parser.add_argument_group("settings (command line > --env > DIR/job.env > environment > .env.pipeline)")
+    for setting in settings.settings_of(stage.name, stage.options):
+        default = "none" if setting.default is None else settings.shown(setting.default)
+        unit = f" {setting.unit}" if setting.unit else ""
+        text = f"{setting.help} [{settings.choices(setting)}; default {default}{unit}; {setting.env}]"
+        flag = {"nargs": "?", "const": "true"} if isinstance(setting.default, bool) else {}
+        group.add_argument(setting.flag, dest=setting.field, metavar="VALUE", help=text.replace("%", "%%"), **flag)  # type: ignore[arg-type]
+    return parser
+
+
+def _files_help(stage: AnyStage) -> str:
+    lines = []
+    for title, model in (("reads", stage.inputs), ("writes", stage.outputs)):
+        names = [f.pattern.replace("{name}", "<Movie_Name>") + (" (if there)" if f.optional else "") for f in file_fields(model)]
+        lines.append(f"{title}: " + ", ".join(names))
+    codes = ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in ExitCode)
+    return "\n".join([*lines, f"exit codes: {codes}"])
+
+
+def _needs_movie(stage: AnyStage) -> bool:
+    return any(f.is_movie for f in file_fields(stage.inputs))
+
+
+def _movie(given: str | None, movie_dir: Path, *, needed: bool) -> Path:
+    """The movie from the command line or job.env; a stage that does not read it runs without."""
+    job = movie_dir / "job.env"
+    name = given or (settings.read_env_file(job).get("MOVIE") if job.exists() else None)
+    if name is None:
+        if needed:
+            raise UsageError("which movie?", remedy="give it with --input MOVIE")
+        return movie_dir / "unknown"
+    movie = Path(name).absolute()
+    if needed and not movie.is_file():
+        what = "is a folder" if movie.is_dir() else "is not there" if not movie.exists() else "is no regular file"
+        raise BadInputError(f"{movie} {what}", remedy="give the path of a movie file with --input")
+    return movie
+
+
+def _prepare_process(stage: AnyStage, options: StageOptions) -> None:
+    """Environment variables that libraries read when they are imported."""
+    threads = str(options.threads or device_manager.probe().cores)
+    os.environ.setdefault("OMP_NUM_THREADS", threads)
+    os.environ.update(PYANNOTE_METRICS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+    if options.offline:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    for value in (getattr(options, name) for name in type(options).model_fields):
+        if isinstance(value, SecretStr):
+            logger.keep_secret(value.get_secret_value())
+
+
+# -- device -------------------------------------------------------------------------------------------------------------
+
+
+def _device(stage: AnyStage, options: StageOptions) -> Device:
+    chosen = stage.choose_device(options)
+    if chosen is None:
+        return Device(device="cpu", compute="", reason="no computing on a device")
+    chosen = device_manager.verified(chosen, stage.row, stage.engine(options).kind)
+    retried = os.environ.get(RETRY_VARIABLE)
+    return chosen.model_copy(update={"reason": f"retried after {retried}"}) if retried else chosen
+
+
+def _check(stage: AnyStage, options: StageOptions) -> int:
+    """`--check`: JSON on stdout with engine, device and what the inference gave."""
+    started = time.monotonic()
+    engine = stage.engine(options)
+    device = _device(stage, options)
+    outcome: dict[str, Any] = {"stage": stage.name, "engine": engine.name, "model": engine.model, **device.model_dump()}
+    try:
+        outcome |= {"ok": True, "result": stage.check(options, device)}
+    except Exception as error:
+        outcome |= {"ok": False, "result": logger.redact(f"{type(error).__name__}: {error}")}
+    logger.result(json.dumps({**outcome, "seconds": round(time.monotonic() - started, 1)}))
+    return ExitCode.DONE if outcome["ok"] else ExitCode.FAILED
+
+
+# -- the job ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Job:
+    """One stage for one movie: knows whether it is up to date and runs it."""
+
+    stage: AnyStage
+    movie: Path
+    movie_dir: Path
+    options: Any
+    sources: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self.engine: Engine = self.stage.engine(self.options)
+        self.environment = self.stage.environment(self.options)
+        self.hashes = HashCache(self.movie_dir)
+
+    def pending(self) -> Manifest:
+        """The manifest this run would have, with its fingerprint. Raises MissingInputError when an input is not there yet."""
+        inputs = self._input_digests()
+        facts = {name: self._fact(value) for name, value in self.stage.facts(self.movie, self.options).items()}
+        affecting = {s.env: getattr(self.options, s.field) for s in self._settings() if s.affects_output and not s.secret}
+        versions = {name: manifest.locked_versions(self.environment).get(name, "") for name in self.engine.packages}
+        engine = {**self.engine.model_dump(exclude={"packages", "environment"}), "packages": versions}
+        parts = {"inputs": inputs, "facts": facts, "options": affecting, "engine": engine, "revision": self.stage.revision}
+        self.hashes.save()
+        return Manifest(
+            stage=self.stage.name,
+            revision=self.stage.revision,
+            status="running",
+            fingerprint=manifest.fingerprint(parts),
+            inputs=inputs,
+            facts=facts,
+            options={
+                s.env: OptionRecord(value=settings.shown(getattr(self.options, s.field)), source=self.sources[s.field])
+                for s in self._settings()
+                if not s.secret
+            },
+            engine=engine,
+            run=Run(started=datetime.now(timezone.utc).isoformat(timespec="seconds"), host=socket.gethostname(), **self._digests()),
+        )
+
+    def current(self, pending: Manifest) -> Manifest | None:
+        """The manifest of an earlier run that is still good for `pending`, or None."""
+        before = manifest.read(self.movie_dir, self.stage.row)
+        if before is None or before.status != "done" or before.fingerprint != pending.fingerprint:
+            return None
+        return before if all((self.movie_dir / name).is_file() for name in before.outputs) else None
+
+    def run(self, *, force: bool) -> Manifest:
+        """Run unless up to date, and return the manifest. Raises ReelscribeError, KeyboardInterrupt."""
+        log = logger.get()
+        record = self.pending()
+        before = self.current(record)
+        if before and not force:
+            self._report_differences(before, record)
+            log.info("%s: up to date", self.stage.name)
+            return before
+        previous = manifest.read(self.movie_dir, self.stage.row)
+        record.outputs = dict(previous.outputs) if previous else {}
+        record.device = device = _device(self.stage, self.options)
+        self._remove_temporary_files()
+        with self._recorded(record) as clock:
+            manifest.write(self.movie_dir, self.stage.row, record)
+            log.info("%s: %s%s", self.stage.name, self.engine.name, f" on {device.device} ({device.reason})" if self.engine.kind else "")
+            ctx = self._context(device, record)
+            memory.cleanup()
+            self.stage.run(ctx)
+            memory.cleanup()
+            outputs = self._outputs(ctx)
+            self._remove_stale(record.outputs, outputs)
+            record.outputs, record.status = outputs, "done"
+            clock()
+            manifest.write(self.movie_dir, self.stage.row, record)
+        self.hashes.save()
+        return record
+
+    def _settings(self) -> list[settings.Setting]:
+        return settings.settings_of(self.stage.name, self.stage.options)
+
+    def _input_digests(self) -> dict[str, str]:
+        inputs = resolve_inputs(self.stage.inputs, self.movie, self.movie_dir)
+        digests = {}
+        for file in file_fields(self.stage.inputs):
+            value = getattr(inputs, file.field)
+            for path in value if isinstance(value, tuple) else [value] if value else []:
+                name = "movie" if file.is_movie else str(path.relative_to(self.movie_dir))
+                digests[name] = self.hashes.digest(path, movie=file.is_movie)
+        return digests
+
+    def _fact(self, value: str | Path | None) -> str:
+        if isinstance(value, Path):
+            return self.hashes.digest(value) if value.is_file() else "absent"
+        return value or "absent"
+
+    def _digests(self) -> dict[str, str]:
+        script = self.stage.row.script
+        helpers = sorted((script.parent / self.stage.name.replace("-", "_")).glob("*.py"))
+        lock = NATIVE / "requirements" / f"{self.environment}.txt"
+        return {"code": manifest.text_digest(script, *helpers), "lock": manifest.text_digest(lock)}
+
+    def _report_differences(self, before: Manifest, now: Manifest) -> None:
+        for what in ("code", "lock"):
+            if getattr(before.run, what) != getattr(now.run, what):
+                logger.get().info("%s: its %s has changed since; --force runs it again", self.stage.name, what)
+        for name, file in before.outputs.items():
+            if self.hashes.digest(self.movie_dir / name) != file.sha256:
+                logger.get().info("%s: %s was edited since; the edit is kept", self.stage.name, name)
+
+    def _remove_temporary_files(self) -> None:
+        """What a killed run left; we hold the lease, so nobody else is writing."""
+        for path in self.movie_dir.rglob(f"{TEMPORARY_PREFIX}*"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _context(self, device: Device, record: Manifest) -> Context[Any, Any, Any]:
+        context = Context(
+            movie=self.movie,
+            movie_dir=self.movie_dir,
+            options=self.options,
+            inputs=resolve_inputs(self.stage.inputs, self.movie, self.movie_dir),
+            outputs=resolve_outputs(self.stage.outputs, self.movie_dir),
+            engine=self.engine,
+            device=device,
+            threads=self.options.threads or device_manager.probe().cores,
+            log=logger.get(),
+            progress=Progress(self.stage.name),
+            fallbacks=record.fallbacks,
+            notes=record.notes,
+        )
+        if self.options.device not in ("auto", device.device) or os.environ.get(RETRY_VARIABLE):
+            context.fallback(f"device {device.device}: {device.reason}")
+        return context
+
+    def _outputs(self, ctx: Context[Any, Any, Any]) -> dict[str, FileRecord]:
+        """Every declared output that was made. Raises StageFailedError when one is missing."""
+        made = list(ctx.added)
+        for file in file_fields(self.stage.outputs):
+            if file.many:
+                continue
+            path = file.path(self.movie_dir)
+            if path.is_file():
+                made.append(path)
+            elif not file.optional:
+                raise StageFailedError(f"{self.stage.name} ended without writing {file.pattern}")
+        return {
+            str(path.relative_to(self.movie_dir)): FileRecord(size=path.stat().st_size, sha256=self.hashes.digest(path))
+            for path in sorted(made)
+        }
+
+    def _remove_stale(self, before: dict[str, FileRecord], now: dict[str, FileRecord]) -> None:
+        """Outputs of an earlier run under other names (another language, another container)."""
+        for name in before.keys() - now.keys():
+            path = (self.movie_dir / name).resolve()
+            if path.is_relative_to(self.movie_dir):
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _recorded(self, record: Manifest) -> Iterator[Any]:
+        """Whatever ends the run is in the manifest and in the log; gives a function that stops the clock."""
+        started = time.monotonic()
+
+        def clock() -> None:
+            record.run.seconds = round(time.monotonic() - started, 3)
+            record.run.peak_rss_mb = memory.peak_rss_mb()
+
+        try:
+            yield clock
+        except BaseException as raised:
+            error = _as_reelscribe_error(raised)
+            record.status = "failed"
+            record.error = logger.redact(str(error) or type(raised).__name__)
+            record.exit_code = int(error.code) if isinstance(error, ReelscribeError) else int(ExitCode.INTERRUPTED)
+            clock()
+            with suppress(Exception):
+                manifest.write(self.movie_dir, self.stage.row, record)
+            raise error from raised
+
+
+def _as_reelscribe_error(raised: BaseException) -> BaseException:
+    """An unforeseen exception becomes a StageFailedError of one line; its traceback goes to the log file alone."""
+    if isinstance(raised, (ReelscribeError, KeyboardInterrupt)):
+        return raised
+    if isinstance(raised, OSError) and is_full(raised):
+        return OutOfSpaceError("no space left in the movie directory", remedy="free some space there and run again")
+    logger.to_file("".join(traceback.format_exception(raised)))
+    return StageFailedError(f"{type(raised).__name__}: {raised}", remedy="the traceback is in the stage's log in logs/")

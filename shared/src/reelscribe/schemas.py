@@ -1,0 +1,296 @@
+"""The JSON files of a movie directory. Times are seconds on the movie's own timeline unless the name says otherwise.
+
+Unknown keys are kept out of our way, not refused: a newer reelscribe or another tool may add some.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Artifact(BaseModel):
+    """Base of every JSON schema here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Span(Artifact):
+    """A stretch of time."""
+
+    start: float
+    end: float
+
+
+# -- media.json ---------------------------------------------------------------------------------------------------------
+
+
+class Stream(Artifact):
+    """One stream of the movie. `start`: its first timestamp on the movie's timeline."""
+
+    index: int
+    kind: Literal["video", "audio", "subtitle", "data", "attachment"]
+    codec: str = ""
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = False
+    start: float = 0.0
+    duration: float | None = None
+    channels: int | None = None
+    layout: str | None = None
+    sample_rate: int | None = None
+    width: int | None = None
+    height: int | None = None
+    cover: bool = False
+
+
+class AudioTrack(Artifact):
+    """The audio stream that was chosen and why; `start` is its offset, already inside audio.wav as silence."""
+
+    index: int
+    reason: str
+    downmix: str
+    start: float
+    language: str | None = None
+
+
+class Chapter(Span):
+    """One chapter."""
+
+    title: str = ""
+
+
+class Media(Artifact):
+    """What demux learnt of the movie. `fps` is a fraction such as "24000/1001"; the WAV's 0 is the movie's 0."""
+
+    container: str
+    duration: float
+    fps: str | None = None
+    streams: list[Stream]
+    audio: AudioTrack
+    chapters: list[Chapter] = []
+    sample_rate: int = 16000
+    num_samples: int
+
+
+# -- metadata/tmdb.json -------------------------------------------------------------------------------------------------
+
+
+class CastMember(Artifact):
+    """An actor and the character played, in the order of billing."""
+
+    name: str
+    character: str = ""
+    order: int = 0
+    gender: Literal["female", "male", "other"] | None = None
+
+
+class CrewMember(Artifact):
+    """Somebody behind the camera."""
+
+    name: str
+    job: str
+
+
+class Metadata(Artifact):
+    """What is known of the movie; `sources` says for each field where it came from."""
+
+    title: str
+    original_title: str | None = None
+    alternative_titles: list[str] = []
+    year: int | None = None
+    runtime_min: float | None = None
+    original_language: str | None = None
+    overview: str | None = None
+    tmdb_id: int | None = None
+    imdb_id: str | None = None
+    collection: str | None = None
+    genres: list[str] = []
+    keywords: list[str] = []
+    cast: list[CastMember] = []
+    crew: list[CrewMember] = []
+    sources: dict[str, str] = {}
+
+
+# -- glossary/ ----------------------------------------------------------------------------------------------------------
+
+TermKind = Literal["person", "character", "place", "organisation", "title", "other"]
+
+
+class Term(Artifact):
+    """A term of the movie: `weight` 0 to 1, `start`/`end` where it is known to matter only there."""
+
+    text: str
+    kind: TermKind
+    weight: float = Field(ge=0, le=1)
+    source: str
+    language: str | None = None
+    variants: list[str] = []
+    start: float | None = None
+    end: float | None = None
+
+
+class Replacement(Artifact):
+    """The user's word: `wrong` is always to be written `right`."""
+
+    wrong: str
+    right: str
+
+
+class Glossary(Artifact):
+    """All terms, the heaviest first; `never` are words that correction must leave alone."""
+
+    terms: list[Term]
+    replacements: list[Replacement] = []
+    never: list[str] = []
+    pipeline: str
+
+
+class BiasWindow(Span):
+    """The terms (texts of the glossary, the most important first) that may be spoken between `start` and `end`."""
+
+    terms: list[str]
+
+
+class BiasWindows(Artifact):
+    """Overlapping windows over the whole movie, every `stride_s` one of `window_s`."""
+
+    window_s: float
+    stride_s: float
+    windows: list[BiasWindow]
+
+
+# -- vad/, diarization/ -------------------------------------------------------------------------------------------------
+
+
+class SpeechSegment(Span):
+    """A stretch of speech and the detector's mean probability in it."""
+
+    score: float
+
+
+class Vad(Artifact):
+    """Speech, in order and without overlap."""
+
+    segments: list[SpeechSegment]
+    duration: float
+    model: str
+
+
+class Turn(Span):
+    """One speaker's stretch."""
+
+    speaker: str
+
+
+class Speaker(Artifact):
+    """A diarized voice: seconds of exclusive talk and its mean embedding's distance to the nearest other voice."""
+
+    label: str
+    total_s: float
+    nearest: str | None = None
+    distance: float | None = None
+
+
+class Diarization(Artifact):
+    """Turns (they may overlap) and exclusive turns (they never do)."""
+
+    turns: list[Turn]
+    exclusive: list[Turn]
+    speakers: list[Speaker]
+    duration: float
+    model: str
+
+
+# -- transcription/, corrected/ -----------------------------------------------------------------------------------------
+
+
+class Word(Artifact):
+    """One word as WhisperX writes it; `score` is its probability."""
+
+    word: str
+    start: float
+    end: float
+    score: float | None = None
+    speaker: str | None = None
+
+
+class Segment(Span):
+    """A sentence or phrase. `window`: number of the window it was decoded in."""
+
+    id: int
+    text: str
+    words: list[Word]
+    speaker: str | None = None
+    window: int | None = None
+    language: str | None = None
+    marks: list[str] = []
+
+
+class Transcript(Artifact):
+    """All segments in order; readable by WhisperX's own tools."""
+
+    segments: list[Segment]
+    language: str
+    engine: str
+    model: str
+    draft: bool = False
+    duration: float
+
+
+class Correction(Artifact):
+    """One mended name: words `first` to `last` (inclusive) of `segment`, what they were, what they are, and why."""
+
+    id: int
+    segment: int
+    first: int
+    last: int
+    start: float
+    end: float
+    old: str
+    new: str
+    rule: str
+    scores: dict[str, float]
+
+
+class Corrections(Artifact):
+    """The ledger of everything post-ner changed."""
+
+    corrections: list[Correction]
+    threshold: float
+
+
+class NamedSpeaker(Artifact):
+    """A diarized voice and the name shown for it."""
+
+    label: str
+    name: str
+    total_s: float
+
+
+class Speakers(Artifact):
+    """The voices of the movie."""
+
+    speakers: list[NamedSpeaker]
+
+
+# -- subtitles/ ---------------------------------------------------------------------------------------------------------
+
+
+class Track(Artifact):
+    """A subtitle file (name relative to `subtitles/`), for mux."""
+
+    file: str
+    format: Literal["srt", "vtt"]
+    language: str
+    title: str
+    default: bool = True
+    num_cues: int
+
+
+class Tracks(Artifact):
+    """Every subtitle file of the movie."""
+
+    tracks: list[Track]

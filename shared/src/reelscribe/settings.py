@@ -1,0 +1,207 @@
+"""Settings: declared once on the pydantic fields of a stage's Options; command line, environment and manifest derive from them.
+
+Precedence: command line > `--env FILE` > `DIR/job.env` > environment > `native/config/.env.pipeline` > default.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from reelscribe.errors import BadInputError, UsageError
+from reelscribe.stage_table import NATIVE
+
+PIPELINE_ENV = NATIVE / "config" / ".env.pipeline"
+Options = TypeVar("Options", bound="StageOptions")
+Layer = tuple[str, Mapping[str, str]]
+
+
+def option(default: Any, *, env: str, help: str, unit: str = "", affects_output: bool = True, **bounds: Any) -> Any:
+    """A field of a stage's Options: `env` is its name in settings files, its command-line flag comes from the field's own name.
+
+    `affects_output=False` keeps it out of the fingerprint (device, threads, paths, timeouts, secrets). `bounds`: pydantic's ge, le, …
+    """
+    return Field(
+        default,
+        description=help,
+        json_schema_extra={"env": env, "unit": unit, "affects_output": affects_output},
+        validate_default=True,
+        **bounds,
+    )
+
+
+class StageOptions(BaseModel):
+    """Options that every stage has. A stage's own class adds its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Literal["auto", "mps", "cuda", "cpu"] = option(
+        "auto", env="DEVICE", affects_output=False, help="device of every stage; DEVICE_<STAGE> (DEVICE_ASR=cpu) is for one stage"
+    )
+    threads: int = option(0, env="THREADS", ge=0, affects_output=False, help="threads of a stage; 0: as many as there are cores")
+    models_dir: Path = option(
+        Path("~/.cache/reelscribe/models"), env="MODELS_DIR", affects_output=False, help="folder with the models that need a download"
+    )
+    offline: bool = option(False, env="OFFLINE", affects_output=False, help="never use the network")
+
+
+class LanguageOption(BaseModel):
+    """For the stages that ask which language is spoken."""
+
+    language: str = option(
+        "auto", env="LANGUAGE", pattern=r"^(auto|[a-z]{2,3})$", help="language spoken in the movie as ISO 639-1 code, or auto"
+    )
+
+
+class TranslateOption(BaseModel):
+    """For the stages that ask whether English subtitles of a foreign movie are wanted."""
+
+    translate: bool = option(False, env="TRANSLATE", help="subtitles in English, whatever is spoken")
+
+
+class FfmpegOption(BaseModel):
+    """For the stages that run ffmpeg."""
+
+    ffmpeg: str = option(
+        "auto", env="FFMPEG", affects_output=False, help="path of ffmpeg; auto: the system's when it is new enough, else the one built in"
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option of one stage, as the command line and settings files know it."""
+
+    stage: str
+    field: str
+    env: str
+    flag: str
+    help: str
+    unit: str
+    affects_output: bool
+    secret: bool
+    default: Any
+    info: FieldInfo
+
+
+def settings_of(stage: str, model: type[StageOptions]) -> list[Setting]:
+    """The settings of a stage in the order of declaration."""
+    return [_setting(stage, name, info) for name, info in model.model_fields.items()]
+
+
+def _setting(stage: str, name: str, info: FieldInfo) -> Setting:
+    extra = info.json_schema_extra
+    assert isinstance(extra, dict), f"{stage}: declare {name} with option()"
+    return Setting(
+        stage=stage,
+        field=name,
+        env=str(extra["env"]),
+        flag="--" + name.replace("_", "-"),
+        help=info.description or "",
+        unit=str(extra["unit"]),
+        affects_output=bool(extra["affects_output"]),
+        secret=SecretStr in _types(info.annotation),
+        default=info.default,
+        info=info,
+    )
+
+
+def _types(annotation: Any) -> list[Any]:
+    """`annotation` and, of a union or Annotated, its members."""
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return [inner for member in get_args(annotation) for inner in _types(member)]
+    return [annotation]
+
+
+def choices(setting: Setting) -> str:
+    """What may be written: the literals, or the type's name and bounds."""
+    members = [t for t in _types(setting.info.annotation) if t is not type(None)]
+    literals = [str(value) for t in members if get_origin(t) is Literal for value in get_args(t)]
+    if literals:
+        return "|".join(literals)
+    name = {bool: "true|false", int: "number", float: "number", Path: "path", SecretStr: "secret", str: "text"}.get(members[0], "text")
+    bounds = [
+        f"{symbol}{getattr(limit, attribute)}"
+        for limit in setting.info.metadata
+        for attribute, symbol in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+        if getattr(limit, attribute, None) is not None
+    ]
+    return " ".join([name, *bounds])
+
+
+def shown(value: Any) -> str:
+    """A value as one writes it in a settings file."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """KEY=VALUE lines of a settings file. Raises BadInputError when it cannot be read."""
+    from dotenv import dotenv_values
+
+    try:
+        with open(path, encoding="utf-8") as f:
+            values = dotenv_values(stream=f, interpolate=False)
+    except OSError as error:
+        raise BadInputError(f"settings file {path}: {error.strerror}", remedy="check the path given with --env") from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"settings file {path} is not UTF-8 text", remedy="write KEY=VALUE lines as plain text") from error
+    without = [key for key, value in values.items() if value is None]
+    if without:
+        raise BadInputError(f"settings file {path}: {without[0]!r} has no value", remedy="write KEY=VALUE, one on a line")
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def layers(command_line: Mapping[str, str], env_file: Path | None, movie_dir: Path | None) -> list[Layer]:
+    """All places settings come from, the strongest first; each is (name, values by environment name)."""
+    job = movie_dir / "job.env" if movie_dir else None
+    found: list[Layer] = [("command line", command_line)]
+    if env_file:
+        found.append((env_file.name, read_env_file(env_file)))
+    if job and job.exists():
+        found.append(("job.env", read_env_file(job)))
+    found.append(("environment", os.environ))
+    if PIPELINE_ENV.exists():
+        found.append((PIPELINE_ENV.name, read_env_file(PIPELINE_ENV)))
+    return found
+
+
+def resolve(stage: str, model: type[Options], found: Sequence[Layer]) -> tuple[Options, dict[str, str]]:
+    """The options of `stage` and, by field, the name of the layer each value came from.
+
+    Raises UsageError that names the setting, where it was said and what is allowed. An empty value counts as not said.
+    """
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    settings = settings_of(stage, model)
+    for setting in settings:
+        names = [device_env(stage), setting.env] if setting.field == "device" else [setting.env]
+        for source, layer in found:
+            said = next((layer[name] for name in names if layer.get(name)), None)
+            if said is not None:
+                values[setting.field], sources[setting.field] = said, source
+                break
+        else:
+            sources[setting.field] = "default"
+    try:
+        return model.model_validate(values), sources
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = next(s for s in settings if s.field == first["loc"][0])
+        said = "***" if setting.secret else repr(values.get(setting.field))
+        raise UsageError(
+            f"{setting.env}={said} ({sources[setting.field]}): {first['msg']}",
+            remedy=f"{setting.env} takes {choices(setting)}: {setting.help}",
+        ) from None
+
+
+def device_env(stage: str) -> str:
+    """`DEVICE_PYANNOTE_VAD`: the setting of one stage's device."""
+    return "DEVICE_" + stage.upper().replace("-", "_")

@@ -1,0 +1,50 @@
+"""audio/audio.wav: 16 kHz mono 16-bit PCM, read in blocks so that a movie is never in memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reelscribe.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAMPLE_RATE = 16000
+
+
+def num_samples(path: Path) -> int:
+    """Length of the file. Raises BadInputError when it is not 16 kHz mono."""
+    import soundfile
+
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise BadInputError(f"{path.name} is no WAV file: {error}", remedy="run the stage demux again") from error
+    if info.samplerate != SAMPLE_RATE or info.channels != 1:
+        raise BadInputError(
+            f"{path.name} has {info.samplerate} Hz and {info.channels} channels, not 16 kHz mono", remedy="run the stage demux again"
+        )
+    return int(info.frames)
+
+
+def read(path: Path, start: float = 0.0, end: float | None = None) -> np.ndarray:
+    """(num_samples,) float32 in -1…1 between `start` and `end` seconds; shorter where the file ends earlier."""
+    import soundfile
+
+    total = num_samples(path)
+    first = min(total, max(0, round(start * SAMPLE_RATE)))
+    last = total if end is None else min(total, max(first, round(end * SAMPLE_RATE)))
+    samples: np.ndarray = soundfile.read(path, start=first, stop=last, dtype="float32")[0]
+    return samples
+
+
+def blocks(path: Path, block_samples: int) -> Iterator[np.ndarray]:
+    """The file as (block_samples,) float32 arrays; the last one may be shorter."""
+    import soundfile
+
+    num_samples(path)
+    with soundfile.SoundFile(path) as f:
+        while len(block := f.read(block_samples, dtype="float32")):
+            yield block
