@@ -1,0 +1,533 @@
+#!/usr/bin/env bash
+# Build the Python environments native/venvs/<env> from their locks, and say why. Does nothing when all are current.
+#
+# usage: native/setup_venvs.sh [--list | --check] [--force] [ENV ...]
+#
+#   ENV         environments to build: those of native/stages.txt, core, dev.
+#               Default: core and every stage's (asr-mlx on Apple Silicon only); dev is for the tests
+#   --list      print every environment and its state
+#   --check     print those that would be built, and why; exit 4 if there are any
+#   --force     build anew even what is current
+#   --watch PID give up when that process is gone (pipeline.sh passes its own)
+#   -h, --help  this text
+#
+# Needs Python 3.10-3.13 and nothing else: uv is fetched with pip when the machine has none. A new environment is built
+# beside the old one and takes its place when it is complete, so a failed or interrupted set-up changes nothing.
+#
+# environment variables:
+#   PYTHON          the Python to build with. Default: the first fit one of python3, python3.13 ... python3.10
+#   TORCH_BACKEND   auto (default), cpu or pypi. auto takes PyTorch's CPU builds on a Linux without an NVIDIA GPU when
+#                   PyTorch's own index answers, and the default index's build otherwise
+#   PIP_*, UV_*     pip's index, find-links, certificate, proxy and timeout settings (its files too) hold for uv;
+#                   uv's own come first
+#
+# Exit codes: 0 done, 2 usage, 4 no fit Python or pip (--check: not current), 5 out of space, 6 an install failed,
+# 130 interrupted.
+set -euo pipefail
+
+NATIVE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
+SHARED="$(dirname "$NATIVE")/shared"
+VENVS="$NATIVE/venvs"
+LOCKS="$NATIVE/requirements"
+BUSY="$VENVS/.busy"   # a symbolic link to "host:pid" of the set-up at work: made atomically, readable at once
+STAMP="reelscribe.stamp" # in each environment: what it was built from
+
+UV_LEAST="0.7" # the first whose own backend builds shared/ without fetching anything
+
+say() { echo "setup_venvs: $*" >&2; }
+die() {
+  local code="$1"
+  shift
+  say "$*"
+  exit "$code"
+}
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$NATIVE/setup_venvs.sh"; }
+
+# --- what there is and what is wanted ---------------------------------------------------------------------------------
+
+# Print every environment of the stage table, one a line, in the table's order.
+stage_environments() {
+  local number stage environments rest
+  while read -r number stage environments rest; do
+    case "$number" in '' | '#'*) continue ;; esac
+    echo "$environments" | tr ',' '\n'
+  done <"$NATIVE/stages.txt"
+}
+
+all_environments() {
+  echo core
+  stage_environments
+  echo dev
+}
+
+on_apple_silicon() { [[ "$(uname -s)-$(uname -m)" == Darwin-arm64 ]]; }
+
+default_environments() {
+  local env
+  for env in core $(stage_environments); do
+    if [[ "$env" == asr-mlx ]] && ! on_apple_silicon; then continue; fi
+    echo "$env"
+  done
+}
+
+has_nvidia_gpu() { [[ -e /proc/driver/nvidia/version || -e /dev/nvidiactl || -e /dev/dxg ]]; }
+
+# Read every lock's digest once: one process for all environments.
+read_digests() {
+  DIGESTS="$(cksum "$LOCKS"/*.txt "$SHARED/pyproject.toml")"
+}
+
+# digest_of FILE : its CRC and size.
+digest_of() {
+  local crc size path
+  while read -r crc size path; do
+    if [[ "$path" == "$1" ]]; then
+      echo "$crc-$size"
+      return
+    fi
+  done <<<"$DIGESTS"
+}
+
+# read_stamp ENV : sets stamp_lock, stamp_shared, stamp_python, stamp_torch.
+read_stamp() {
+  local key value
+  stamp_lock="" stamp_shared="" stamp_python="" stamp_torch=""
+  while IFS='=' read -r key value; do
+    case "$key" in
+      lock) stamp_lock="$value" ;;
+      shared) stamp_shared="$value" ;;
+      python) stamp_python="$value" ;;
+      torch) stamp_torch="$value" ;;
+    esac
+  done <"$VENVS/$1/$STAMP"
+}
+
+# why_build ENV : sets why, empty when the environment is current. Starts no process but digest_of's subshells.
+why_build() {
+  local env="$1" leftover
+  why=""
+  if [[ ! -e "$VENVS/$env" ]]; then
+    why="it is missing"
+    for leftover in "$VENVS/.$env.new."*; do
+      if [[ -e "$leftover" ]]; then why="its last set-up was interrupted"; fi
+    done
+  elif [[ ! -x "$VENVS/$env/bin/python" ]]; then
+    why="its Python is gone"
+  elif [[ ! -f "$VENVS/$env/$STAMP" ]]; then
+    why="it is incomplete"
+  else
+    read_stamp "$env"
+    if [[ "$stamp_lock" != "$(digest_of "$LOCKS/$env.txt")" ]]; then
+      why="its lock changed"
+    elif [[ "$stamp_shared" != "$(digest_of "$SHARED/pyproject.toml")" ]]; then
+      why="shared/pyproject.toml changed"
+    elif [[ -n "$PYTHON_VERSION" && "$stamp_python" != "$PYTHON_VERSION" ]]; then
+      why="it has Python $stamp_python, not $PYTHON_VERSION"
+    elif [[ -n "$stamp_torch" && "$TORCH_BACKEND" != auto && "$stamp_torch" != "$TORCH_BACKEND" ]]; then
+      why="it has the $stamp_torch build of torch, not the $TORCH_BACKEND one"
+    elif [[ "$stamp_torch" == cpu && "$TORCH_BACKEND" == auto ]] && has_nvidia_gpu; then
+      why="there is a GPU now and its torch is the CPU build"
+    elif [[ "$FORCE" == yes ]]; then
+      why="of --force"
+    fi
+  fi
+}
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+# supervised WHAT COMMAND... : run it so that signals are answered at once and it never outlives this script or the
+# process that --watch names. Where no bar can be shown, a line every minute says that it is still at it.
+supervised() {
+  local what="$1"
+  shift
+  supervise "$what" "$@" &
+  SUPERVISOR=$!
+  local status=0
+  wait "$SUPERVISOR" || status=$?
+  SUPERVISOR=""
+  return "$status"
+}
+
+supervise() {
+  local what="$1" child started=$SECONDS said=0
+  shift
+  trap - EXIT
+  "$@" </dev/null &
+  child=$!
+  trap 'kill "$child" 2>/dev/null; wait "$child"; exit 130' INT TERM HUP
+  while kill -0 "$child" 2>/dev/null; do
+    if ! kill -0 "$$" 2>/dev/null || ! kill -0 "$WATCH" 2>/dev/null; then
+      kill "$child" 2>/dev/null || true
+      exit 130
+    fi
+    if ((SECONDS - started >= said + 60)); then
+      said=$((SECONDS - started))
+      if [[ ! -t 2 ]]; then say "$what: still at it after $said s"; fi
+    fi
+    sleep 0.1
+  done
+  wait "$child"
+}
+
+interrupted() {
+  trap '' INT TERM HUP
+  say "interrupted: the environments are as they were; run it again to go on"
+  exit "$1"
+}
+
+clean_up() {
+  local status=$?
+  if [[ -n "$SUPERVISOR" ]]; then
+    kill "$SUPERVISOR" 2>/dev/null || true
+    wait "$SUPERVISOR" 2>/dev/null || true
+  fi
+  rm -rf "$VENVS/".*.new.$$
+  if [[ "$(readlink "$BUSY" 2>/dev/null)" == "$ME" ]]; then rm -f "$BUSY"; fi
+  exit "$status"
+}
+
+# --- one set-up at a time ---------------------------------------------------------------------------------------------
+
+# holder_lives HOST:PID : no when it is a process of this machine that is no set-up any more.
+holder_lives() {
+  [[ "${1%:*}" != "$(hostname)" ]] && return 0
+  case "$(ps -p "${1##*:}" -o command= 2>/dev/null)" in *setup_venvs*) return 0 ;; *) return 1 ;; esac
+}
+
+# Wait for the turn. A lost race costs double work and nothing else: what is built is swapped in by renames.
+take_turn() {
+  local holder waited_s=0
+  until ln -s "$ME" "$BUSY" 2>/dev/null; do
+    [[ -w "$VENVS" ]] || die 6 "$VENVS cannot be written: check its owner and rights"
+    holder="$(readlink "$BUSY" || true)"
+    if [[ -n "$holder" ]] && ! holder_lives "$holder"; then
+      if [[ "$(readlink "$BUSY" || true)" == "$holder" ]]; then rm -f "$BUSY"; fi
+      continue
+    fi
+    if ((waited_s % 60 == 0)); then
+      say "waiting for another set-up ($holder, after $waited_s s); if there is none, remove $BUSY"
+    fi
+    kill -0 "$WATCH" 2>/dev/null || interrupted 130
+    sleep 1
+    waited_s=$((waited_s + 1))
+  done
+}
+
+# Whatever else is under way belongs to a set-up that was killed: put an environment back that it had just moved aside.
+mend() {
+  local old env
+  for old in "$VENVS/".*.old.*; do
+    [[ -e "$old" ]] || continue
+    env="${old##*/.}"
+    env="${env%.old.*}"
+    if [[ -e "$VENVS/$env" ]]; then rm -rf "$old"; else mv "$old" "$VENVS/$env"; fi
+  done
+  rm -rf "$VENVS/".*.new.*
+}
+
+# --- the tools --------------------------------------------------------------------------------------------------------
+
+# fit_python COMMAND : sets PYTHON_PATH and PYTHON_VERSION when it is a Python that the locks are made for.
+fit_python() {
+  local answer
+  command -v "$1" >/dev/null 2>&1 || return 1
+  answer="$("$1" -c 'import os, platform, sys
+fit = (3, 10) <= sys.version_info[:2] <= (3, 13) and (sys.platform != "darwin" or platform.machine() == "arm64")
+print(platform.python_version(), os.path.realpath(sys.executable)) if fit else sys.exit(1)' 2>/dev/null)" || return 1
+  PYTHON_VERSION="${answer%% *}"
+  PYTHON_PATH="${answer#* }"
+}
+
+find_python() {
+  local candidate
+  if [[ -n "${PYTHON:-}" ]]; then
+    fit_python "$PYTHON" || die 4 "PYTHON=$PYTHON is not a Python 3.10-3.13 (on a Mac: for Apple Silicon)"
+    return
+  fi
+  for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+    if fit_python "$candidate"; then return; fi
+  done
+  if [[ "$(uname -s)" == Darwin ]]; then
+    die 4 "no Python 3.10-3.13 for Apple Silicon: brew install python@3.12 (Intel Macs: PyTorch has no builds for them)"
+  fi
+  die 4 "no Python 3.10-3.13 found: install one (Debian, Ubuntu: apt install python3 python3-venv) or set PYTHON=/path/to/it"
+}
+
+# at_least VERSION LEAST : compares major and minor.
+at_least() {
+  local major="${1%%.*}" minor="${1#*.}"
+  ((major > ${2%%.*} || (major == ${2%%.*} && ${minor%%.*} >= ${2#*.})))
+}
+
+find_uv() {
+  local version
+  if command -v uv >/dev/null 2>&1; then
+    version="$(uv --version)"
+    version="${version#uv }"
+    if at_least "$version" "$UV_LEAST"; then
+      UV="$(command -v uv)"
+      return
+    fi
+    say "uv $version is older than $UV_LEAST: fetching one for this project"
+  fi
+  UV="$VENVS/.bootstrap/bin/uv"
+  if [[ "$(cat "$VENVS/.bootstrap/$STAMP" 2>/dev/null)" != "$(digest_of "$LOCKS/bootstrap.txt")" ]]; then fetch_uv; fi
+}
+
+# With pip in an environment of its own, else (Debian without python3-venv) with the Python's own pip.
+fetch_uv() {
+  local new="$VENVS/.bootstrap.new.$$" install=(-m pip install --quiet --disable-pip-version-check --require-hashes -r "$LOCKS/bootstrap.txt")
+  say "fetching uv with pip: this machine has none"
+  if "$PYTHON_PATH" -m venv "$new" >/dev/null 2>&1; then
+    supervised uv "$new/bin/python" "${install[@]}" || failed "uv" "pip could not fetch it"
+  elif "$PYTHON_PATH" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$new"
+    supervised uv "$PYTHON_PATH" "${install[@]}" --target "$new" || failed "uv" "pip could not fetch it"
+  else
+    die 4 "$PYTHON_PATH has neither venv nor pip: install them (Debian, Ubuntu: apt install python3-venv), or uv itself"
+  fi
+  digest_of "$LOCKS/bootstrap.txt" >"$new/$STAMP"
+  swap .bootstrap
+}
+
+# pip_setting NAME : pip's value from its environment variable, else from its files.
+pip_setting() {
+  local variable section line
+  variable="PIP_$(echo "$1" | tr 'a-z-' 'A-Z_')"
+  if [[ -n "${!variable:-}" ]]; then
+    echo "${!variable}"
+    return
+  fi
+  for section in install global; do
+    while IFS= read -r line; do
+      case "$line" in "$section.$1="*) ;; *) continue ;; esac
+      line="${line#*=?}" # pip prints Python's repr: quoted, \n between several
+      echo "${line%?}" | sed 's/\\n/ /g'
+      return
+    done <<<"$PIP_CONFIG"
+  done
+}
+
+# hand_over UV_VARIABLE PIP_NAME [SEPARATOR] : pip's setting holds for uv unless uv has its own.
+hand_over() {
+  local value
+  [[ -z "${!1:-}" ]] || return 0
+  value="$(pip_setting "$2" | tr -s ' \n' ' ')"
+  value="${value# }"
+  value="${value% }"
+  [[ -n "$value" ]] || return 0
+  export "$1=${value// /${3:- }}"
+}
+
+honour_pip_settings() {
+  PIP_CONFIG="$("$PYTHON_PATH" -m pip config list 2>/dev/null || true)"
+  hand_over UV_DEFAULT_INDEX index-url
+  hand_over UV_EXTRA_INDEX_URL extra-index-url
+  hand_over UV_FIND_LINKS find-links ,
+  hand_over UV_NO_INDEX no-index
+  hand_over UV_INSECURE_HOST trusted-host
+  hand_over UV_HTTP_TIMEOUT timeout
+  hand_over UV_HTTP_TIMEOUT default-timeout
+  hand_over SSL_CERT_FILE cert
+  hand_over ALL_PROXY proxy
+  # pip has no order among indexes; each file is checked against the lock's hashes wherever it comes from.
+  export UV_INDEX_STRATEGY="${UV_INDEX_STRATEGY:-unsafe-best-match}"
+}
+
+device_of() { df -P "$1" | awk 'NR == 2 { print $1 }'; }
+
+# Ten environments share their files with uv's cache, which needs both on one filesystem.
+place_cache() {
+  local cache
+  case "$(uname -s)" in Darwin) export UV_LINK_MODE="${UV_LINK_MODE:-clone}" ;; *) export UV_LINK_MODE="${UV_LINK_MODE:-hardlink}" ;; esac
+  [[ -z "${UV_CACHE_DIR:-}" ]] || return 0
+  cache="$("$UV" cache dir 2>/dev/null || true)"
+  if [[ -n "$cache" ]] && mkdir -p "$cache" 2>/dev/null && [[ -w "$cache" && "$(device_of "$cache")" == "$(device_of "$VENVS")" ]]; then
+    return
+  fi
+  export UV_CACHE_DIR="$VENVS/.cache"
+}
+
+# --- torch ------------------------------------------------------------------------------------------------------------
+
+# Decide, once and only when an environment has torch, where it comes from: sets TORCH to cpu or pypi.
+choose_torch() {
+  [[ -z "$TORCH" ]] || return 0
+  TORCH="$TORCH_BACKEND"
+  [[ "$TORCH" == auto ]] || return 0
+  TORCH=pypi
+  if [[ "$(uname -s)-$(uname -m)" == Linux-x86_64 ]] && ! has_nvidia_gpu; then
+    if pytorch_index_answers; then
+      TORCH=cpu
+    else
+      say "no GPU here, but PyTorch's own index does not answer: taking the default index's torch, with CUDA libraries"
+    fi
+  fi
+}
+
+pytorch_index_answers() {
+  UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 supervised "PyTorch's index" "$UV" pip install --quiet --dry-run --no-deps \
+    --python "$PYTHON_PATH" --target "$VENVS/.probe" --torch-backend cpu -r "$LOCKS/torch-cpu.txt" >/dev/null 2>&1
+}
+
+# cpu_lock LOCK : the lock with PyTorch's CPU builds for torch and without the CUDA libraries.
+cpu_lock() {
+  awk '/^[a-z]/ { drop = /^(torch|torchaudio|torchvision|triton)==/ || /^nvidia-/ } !drop' "$1"
+  cat "$LOCKS/torch-cpu.txt"
+}
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+# failed ENV REASON : say what still works and what to do, then end.
+failed() {
+  local kept="there was none before" code=6 free_mb
+  if [[ -x "$VENVS/$1/bin/python" ]]; then kept="the previous one is untouched"; fi
+  say "$1 could not be built: $2; $kept"
+  free_mb="$(df -Pk "$VENVS" | awk 'NR == 2 { print int($4 / 1024) }')"
+  if grep -qiE 'no space left|os error 28|disk quota' "$LOG" 2>/dev/null || ((free_mb < 500)); then
+    code=5
+    say "remedy: $free_mb MB are free in $VENVS; make room (all environments take about 9 GB), then run it again"
+  else
+    say "remedy: see the message above; check the network and pip's index settings, then run: native/setup_venvs.sh $1"
+  fi
+  exit "$code"
+}
+
+# run_uv ENV ARGUMENT... : with a bar on a terminal; elsewhere quiet, its messages kept to tell a full disk from the rest.
+run_uv() {
+  local env="$1"
+  shift
+  if [[ -t 2 ]]; then
+    supervised "$env" "$UV" "$@"
+  else
+    local status=0
+    supervised "$env" "$UV" --quiet "$@" 2>"$LOG" || status=$?
+    cat "$LOG" >&2
+    return "$status"
+  fi
+}
+
+# swap ENV : what was built takes the place of what was there.
+swap() {
+  local new="$VENVS/.$1.new.$$" old="$VENVS/.$1.old.$$"
+  if [[ "$1" == .bootstrap ]]; then new="$VENVS/.bootstrap.new.$$" old="$VENVS/.bootstrap.old.$$"; fi
+  if [[ -e "$VENVS/$1" ]]; then mv "$VENVS/$1" "$old"; fi
+  mv "$new" "$VENVS/$1"
+  rm -rf "$old"
+}
+
+build() {
+  local env="$1" new="$VENVS/.$1.new.$$" lock="$LOCKS/$1.txt" torch="" started=$SECONDS arguments=()
+  say "$env: building, because $why"
+  rm -rf "$new"
+  run_uv "$env" venv --no-project --relocatable --python "$PYTHON_PATH" --prompt "$env" "$new" || failed "$env" "no venv"
+  if grep -q '^torch==' "$lock"; then
+    choose_torch
+    torch="$TORCH"
+  fi
+  if [[ "$torch" == cpu ]]; then
+    cpu_lock "$lock" >"$new/lock.txt"
+    lock="$new/lock.txt"
+    arguments=(--torch-backend cpu)
+  else
+    arguments=(--require-hashes)
+  fi
+  run_uv "$env" pip sync --python "$new/bin/python" "${arguments[@]}" "$lock" || failed "$env" "its packages could not be installed"
+  run_uv "$env" pip install --python "$new/bin/python" --no-deps --editable "$SHARED" || failed "$env" "reelscribe itself could not be installed"
+  {
+    echo "lock=$(digest_of "$LOCKS/$env.txt")"
+    echo "shared=$(digest_of "$SHARED/pyproject.toml")"
+    echo "python=$PYTHON_VERSION"
+    echo "torch=$torch"
+  } >"$new/$STAMP"
+  swap "$env"
+  say "$env: ready after $((SECONDS - started)) s"
+}
+
+build_all() {
+  local env
+  mkdir -p "$VENVS"
+  ME="$(hostname):$$"
+  LOG="$VENVS/.log.new.$$"
+  trap clean_up EXIT
+  trap 'interrupted 130' INT
+  trap 'interrupted 143' TERM
+  trap 'interrupted 129' HUP
+  take_turn
+  find_python
+  find_uv
+  honour_pip_settings
+  place_cache
+  for env in "$@"; do
+    why_build "$env"
+    if [[ -n "$why" ]]; then build "$env"; fi
+  done
+}
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+list() {
+  local env
+  for env in "$@"; do
+    why_build "$env"
+    echo "$env: ${why:-current}"
+  done
+}
+
+check() {
+  local env stale=0
+  for env in "$@"; do
+    why_build "$env"
+    if [[ -n "$why" ]]; then
+      echo "$env: $why"
+      stale=4
+    fi
+  done
+  return "$stale"
+}
+
+main() {
+  local mode=build env known wanted=() stale=()
+  FORCE=no WATCH=$$ UV="" TORCH="" SUPERVISOR="" ME="" LOG="" PYTHON_PATH="" PYTHON_VERSION=""
+  TORCH_BACKEND="${TORCH_BACKEND:-auto}"
+  case "$TORCH_BACKEND" in auto | cpu | pypi) ;; *) die 2 "TORCH_BACKEND=$TORCH_BACKEND: it is auto, cpu or pypi" ;; esac
+  known=" $(all_environments | tr '\n' ' ')"
+  while (($#)); do
+    case "$1" in
+      -h | --help)
+        usage
+        return
+        ;;
+      --list) mode=list ;;
+      --check) mode=check ;;
+      --force) FORCE=yes ;;
+      --watch)
+        (($# > 1)) || die 2 "--watch needs a process id"
+        WATCH="$2"
+        shift
+        ;;
+      -*) die 2 "unknown option $1 (see --help)" ;;
+      *)
+        case "$known" in *" $1 "*) wanted+=("$1") ;; *) die 2 "no environment named '$1'; there are:$known" ;; esac
+        ;;
+    esac
+    shift
+  done
+  if ((${#wanted[@]} == 0)); then
+    if [[ "$mode" == list ]]; then known="$(all_environments)"; else known="$(default_environments)"; fi
+    for env in $known; do wanted+=("$env"); done
+  fi
+  read_digests
+  if [[ -n "${PYTHON:-}" ]]; then find_python; fi
+  if [[ "$mode" != build ]]; then
+    "$mode" "${wanted[@]}"
+    return
+  fi
+  for env in "${wanted[@]}"; do
+    why_build "$env"
+    if [[ -n "$why" ]]; then stale+=("$env"); fi
+  done
+  if ((${#stale[@]})); then build_all "${stale[@]}"; fi
+}
+
+main "$@"
