@@ -19,7 +19,7 @@ from reelscribe.errors import BadInputError, UsageError
 from reelscribe.stage_table import NATIVE
 
 PIPELINE_ENV = NATIVE / "config" / ".env.pipeline"
-Options = TypeVar("Options", bound="StageOptions")
+Options = TypeVar("Options", bound=BaseModel)
 Layer = tuple[str, Mapping[str, str]]
 
 
@@ -90,7 +90,7 @@ class Setting:
     info: FieldInfo
 
 
-def settings_of(stage: str, model: type[StageOptions]) -> list[Setting]:
+def settings_of(stage: str, model: type[BaseModel]) -> list[Setting]:
     """The settings of a stage in the order of declaration."""
     return [_setting(stage, name, info) for name, info in model.model_fields.items()]
 

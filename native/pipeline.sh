@@ -1,0 +1,241 @@
+#!/usr/bin/env bash
+#
+# Turn a movie into a subtitled movie.
+#
+#   native/pipeline.sh [options] MOVIE…          movies or folders of movies, done one after the other
+#   native/pipeline.sh [options] --resume DIR    go on with a movie directory, with the settings it was begun with
+#   native/pipeline.sh --status DIR|MOVIE        where a movie stands
+#   native/pipeline.sh --doctor                  what every stage would use here and why, after trying it
+#
+# What is needed is built first (native/setup_venvs.sh); what is up to date is skipped. The result's path goes to stdout,
+# everything else to stderr and to the movie directory's logs/.
+#
+# Options:
+#   --out DIR          where movie directories are made (default: out)
+#   --language CODE    language spoken, as ISO 639-1 code: en, hi, … (default: auto)
+#   --translate        English subtitles, whatever is spoken
+#   --model NAME|DIR   Whisper model: a name or a folder
+#   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
+#   --device NAME      auto, mps, cuda or cpu, for all stages (default: auto)
+#   --set KEY=VALUE    any setting of native/config/.env.pipeline, as often as needed
+#   --env FILE         settings file of KEY=VALUE lines; weaker than the options here
+#   --from STAGE       begin with this stage           --to STAGE         end with this stage
+#   --only A,B         these stages alone              --skip A,B         all but these
+#   --force            run the stages even when they are up to date
+#   --dry-run          say what would be done and do nothing
+#   --json             results as JSON on stdout, a line a movie
+#   --help             this text
+#
+# Stages: demux tmdb pre-ner silero-vad pyannote-vad diarization asr post-ner subtitle-gen mux
+#
+# Exit codes: 0 done, 2 usage, 3 bad input, 4 missing tool or model, 5 out of space, 6 stage failed,
+# 7 busy (another run holds the movie directory), 130 interrupted; a crash keeps its signal's code (128 + n).
+# With several movies: that of the first one that failed.
+
+set -euo pipefail
+
+native=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+readonly native
+
+movies=()    # as given on the command line
+settings=()  # --set KEY=VALUE …, for reelscribe.cli
+selection=() # --from …, for reelscribe.cli
+out=out
+job=() # --env FILE, for whoever reads settings
+resume=
+mode=run
+force=
+json=
+last_stage=
+
+child=    # the supervisor that is running
+held_dir= # the movie directory that this process holds
+interrupted=
+
+say() {
+  printf '%s\n' "$*" >&2
+}
+
+fail() { # CODE MESSAGE
+  say "pipeline.sh: $2"
+  exit "$1"
+}
+
+show_help() {
+  sed -n '3,/^$/ s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+}
+
+core() { # a command of reelscribe.cli
+  "$native/venvs/core/bin/python" -m reelscribe.cli "$@"
+}
+
+parse() {
+  local option value
+  while [ $# -gt 0 ]; do
+    option=$1
+    value=
+    shift
+    case $option in
+      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --resume=* | --status=*)
+        value=${option#*=}
+        option=${option%%=*}
+        ;;
+      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --resume | --status)
+        [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
+        value=$1
+        shift
+        ;;
+    esac
+    case $option in
+      --out) out=$value ;;
+      --language) settings+=(--set "LANGUAGE=$value") ;;
+      --translate) settings+=(--set TRANSLATE=true) ;;
+      --model) settings+=(--set "WHISPER_MODEL=$value") ;;
+      --backend) settings+=(--set "WHISPER_BACKEND=$value") ;;
+      --device) settings+=(--set "DEVICE=$value") ;;
+      --set) settings+=(--set "$value") ;;
+      --env) job+=(--env "$value") ;;
+      --from | --only | --skip) selection+=("$option=$value") ;;
+      --to) last_stage=$value && selection+=("--to=$value") ;;
+      --resume) resume=$value ;;
+      --status) mode=status && resume=$value ;;
+      --doctor) mode=doctor ;;
+      --dry-run) mode=dry-run ;;
+      --force) force=--force ;;
+      --json) json=--json ;;
+      -h | --help) show_help && exit 0 ;;
+      --) movies+=("$@") && break ;;
+      -*) fail 2 "there is no option $option; see --help (a movie whose name begins with a dash comes after --)" ;;
+      *) movies+=("$option") ;;
+    esac
+  done
+}
+
+# Ctrl-C and TERM: the stage is told to end, and the wait in run_stage goes on until it has.
+on_signal() {
+  interrupted=1
+  [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true
+}
+
+give_back() {
+  [ -z "$held_dir" ] || core close --movie-dir "$held_dir" --token "$REELSCRIBE_LEASE" || true
+  held_dir=
+}
+
+# Run a command that may take long. In the background, because bash runs traps only between foreground commands; without stdin,
+# because ffmpeg would eat what bash itself reads.
+attend() {
+  local code
+  "$@" </dev/null &
+  child=$!
+  while :; do
+    code=0
+    wait "$child" || code=$?
+    kill -0 "$child" 2>/dev/null || break
+  done
+  child=
+  [ -z "$interrupted" ] || code=130
+  return "$code"
+}
+
+# All stages of the movie directory that is held, in the table's order.
+run_stages() {
+  local rows name environment stages=() environments=() i
+  rows=$(core stages --movie-dir "$held_dir" ${selection[@]+"${selection[@]}"}) || return
+  while IFS=$'\t' read -r name environment; do
+    stages+=("$name")
+    environments+=("$environment")
+  done <<<"$rows"
+  attend "$native/setup_venvs.sh" "${environments[@]}" || return
+  for ((i = 0; i < ${#stages[@]}; i++)); do
+    attend "$native/venvs/core/bin/python" -m reelscribe.supervise --movie-dir "$held_dir" --stage "${stages[i]}" \
+      --environment "${environments[i]}" --parent $$ ${job[@]+"${job[@]}"} ${force:+"$force"} || return
+  done
+}
+
+# One movie from its opening to its summary; `$@` is --movie MOVIE or --resume DIR.
+run_movie() {
+  local opened movie_dir shown code=0
+  opened=$(core open --pid $$ --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} "$@") || return
+  export REELSCRIBE_LEASE=${opened%%$'\n'*}
+  held_dir=${opened#*$'\n'}
+  movie_dir=$held_dir
+  say "$movie_dir"
+  run_stages || code=$?
+  [ -z "$interrupted" ] || code=130
+  give_back
+  shown=0
+  core show --movie-dir "$movie_dir" ${json:+"$json"} ${last_stage:+--last "$last_stage"} || shown=$?
+  [ "$code" -ne 0 ] || return "$shown"
+  say "go on with: $native/resume-pipeline.sh $(printf '%q' "$movie_dir")"
+  return "$code"
+}
+
+# The movies meant by the command line, in `found`.
+find_movies() {
+  local list movie code=0
+  list=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
+  core movies -- "${movies[@]}" >"$list" || code=$?
+  found=()
+  while IFS= read -r -d '' movie; do
+    found+=("$movie")
+  done <"$list"
+  rm -f "$list"
+  return "$code"
+}
+
+run_all() {
+  local movie failed=() first_code=0 code
+  for movie in "${found[@]}"; do
+    code=0
+    run_movie --movie "$movie" || code=$?
+    [ -z "$interrupted" ] || return 130
+    [ "$code" -ne 0 ] || continue
+    failed+=("$movie (exit code $code)")
+    [ "$first_code" -ne 0 ] || first_code=$code
+  done
+  [ ${#found[@]} -eq 1 ] || say "${#found[@]} movies, ${#failed[@]} failed"
+  for movie in ${failed[@]+"${failed[@]}"}; do
+    say "failed: $movie"
+  done
+  return "$first_code"
+}
+
+dry_run() { # --movie MOVIE or --resume DIR
+  core dry-run --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} \
+    ${force:+"$force"} ${json:+"$json"} "$@"
+}
+
+main() {
+  local found=() movie
+  parse "$@"
+  if [ "$mode" = doctor ]; then
+    "$native/setup_venvs.sh" </dev/null
+    core doctor ${json:+"$json"}
+    return
+  fi
+  [ -n "$resume" ] || [ ${#movies[@]} -gt 0 ] || fail 2 "which movie? native/pipeline.sh MOVIE, or --help"
+  [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume and --status take one directory and no further movie"
+  trap on_signal INT TERM HUP
+  trap give_back EXIT
+  attend "$native/setup_venvs.sh" core
+  [ -n "$resume" ] || find_movies
+  case $mode in
+    status) core show --movie-dir "$resume" --out "$out" ${json:+"$json"} ;;
+    dry-run)
+      [ -z "$resume" ] || dry_run --resume "$resume"
+      for movie in ${found[@]+"${found[@]}"}; do
+        dry_run --movie "$movie"
+      done
+      ;;
+    run)
+      if [ -n "$resume" ]; then
+        run_movie --resume "$resume"
+      else
+        run_all
+      fi
+      ;;
+  esac
+}
+
+main "$@"

@@ -1,0 +1,161 @@
+"""What pipeline.sh asks the core environment. Not for people: they have native/pipeline.sh.
+
+Every command prints its answer on stdout for bash to read and talks on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reelscribe import doctor, jobs, lease, logger, stage_table, status
+from reelscribe.errors import ExitCode, ReelscribeError, UsageError
+from reelscribe.stage import load_contract, load_contracts
+
+
+def movies(args: argparse.Namespace) -> None:
+    """The movies meant by the names given, NUL after each."""
+    sys.stdout.write("".join(f"{movie}\0" for movie in jobs.movies(args.names)))
+
+
+def _job(args: argparse.Namespace) -> tuple[Path | None, Path, dict[str, str]]:
+    """The resumed movie directory or None, the movie, and what the job keeps. Everything that can be refused is refused here."""
+    kept = jobs.job_settings(args.set, Path(args.env) if args.env else None)
+    resumed = jobs.existing(Path(args.resume), Path(args.out)) if args.resume else None
+    if resumed:
+        kept = {**jobs.kept_settings(resumed), **kept}
+    jobs.environments(load_contracts(), Path(), kept)
+    return resumed, jobs.movie_of(resumed) if resumed else Path(args.movie), kept
+
+
+def open_job(args: argparse.Namespace) -> None:
+    """Two lines: the lease's token, the movie directory. With --resume the job is kept and what is said now is added."""
+    resumed, movie, kept = _job(args)
+    if resumed:
+        movie_dir, token = resumed, lease.acquire(resumed, args.pid)
+    else:
+        out = Path(args.out).absolute()
+        if "\n" in str(out):
+            raise UsageError("the name of the --out folder contains a line break", remedy="choose another folder")
+        movie_dir, token = jobs.open_movie(movie, out, args.pid)
+    try:
+        jobs.write_job(movie_dir, movie, kept)
+    except BaseException:
+        lease.release(movie_dir, token)
+        raise
+    logger.result(f"{token}\n{movie_dir}")
+
+
+def stages(args: argparse.Namespace) -> None:
+    """A line a selected stage: name, tab, environment."""
+    for stage, environment in jobs.environments(map(load_contract, _selected(args)), Path(args.movie_dir)):
+        logger.result(f"{stage.name}\t{environment}")
+
+
+def _selected(args: argparse.Namespace) -> list[stage_table.Row]:
+    names = [*args.only, *args.skip, *filter(None, (args.first, args.last))]
+    for name in names:
+        stage_table.find(name)
+    rows = status.select(stage_table.load(), first=args.first, last=args.last, only=args.only, skip=args.skip)
+    if not rows:
+        raise UsageError("no stage is left to run", remedy="--from comes before --to; --only and --skip must leave something")
+    return rows
+
+
+def close(args: argparse.Namespace) -> None:
+    """Give the movie directory back."""
+    lease.release(Path(args.movie_dir), args.token)
+
+
+def show(args: argparse.Namespace) -> None:
+    """The table of a movie directory on stderr; the result's path, or JSON, on stdout."""
+    movie_dir = jobs.existing(Path(args.movie_dir), Path(args.out))
+    found = status.entries(movie_dir, jobs.movie_of(movie_dir))
+    if args.json:
+        logger.result(json.dumps(status.as_json(movie_dir, found), ensure_ascii=False))
+        return
+    status.print_table(str(movie_dir), found)
+    last = args.last or stage_table.load()[-1].name
+    for path in status.result_of(movie_dir, stage_table.find(last)):
+        logger.result(str(path))
+
+
+def dry_run(args: argparse.Namespace) -> None:
+    """What would be done, as a table or as JSON; nothing is written."""
+    resumed, movie, kept = _job(args)
+    movie_dir = resumed or jobs.locate(movie, Path(args.out).absolute())
+    decided = status.would_run(status.entries(movie_dir, movie, kept), [row.name for row in _selected(args)], args.force)
+    if args.json:
+        logger.result(json.dumps({"movie_dir": str(movie_dir), "stages": {entry.stage: action for entry, action in decided}}))
+        return
+    status.print_table(f"{movie_dir} (dry run: nothing is done)", [e for e, _ in decided], [action for _, action in decided])
+
+
+def examine(args: argparse.Namespace) -> int:
+    """--doctor."""
+    reports = []
+    for report in doctor.examine():
+        reports.append(report)
+        if not args.json:
+            doctor.print_report(report)
+    if args.json:
+        logger.result(json.dumps(reports, ensure_ascii=False))
+    return ExitCode.DONE if all(report["ok"] for report in reports) else ExitCode.MISSING
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="reelscribe.cli", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    def command(name: str, function: object, *options: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name)
+        one.set_defaults(function=function)
+        for option in options:
+            one.add_argument(option)
+        return one
+
+    command("movies", movies).add_argument("names", nargs="+")
+    opening = command("open", open_job, "--movie", "--resume", "--env")
+    opening.add_argument("--pid", type=int, required=True)
+    command("close", close, "--movie-dir", "--token")
+    listing = command("stages", stages, "--movie-dir")
+    dry = command("dry-run", dry_run, "--movie", "--resume", "--env")
+    for one in (opening, dry):
+        one.add_argument("--out", default="out")
+        one.add_argument("--set", action="append", default=[])
+    for one in (listing, dry):
+        one.add_argument("--from", dest="first")
+        one.add_argument("--to", dest="last")
+        one.add_argument("--only", type=_names, default=[])
+        one.add_argument("--skip", type=_names, default=[])
+    dry.add_argument("--force", action="store_true")
+    dry.add_argument("--json", action="store_true")
+    showing = command("show", show, "--movie-dir", "--last")
+    showing.add_argument("--out", default="out")
+    showing.add_argument("--json", action="store_true")
+    command("doctor", examine).add_argument("--json", action="store_true")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    logger.set_up()
+    args = _parser().parse_args(arguments)
+    try:
+        return args.function(args) or ExitCode.DONE
+    except ReelscribeError as error:
+        logger.get().error("%s", error)
+        return error.code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""A job: one movie, its directory and what the command line said about it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reelscribe import lease, logger, settings, supervise
+from reelscribe.artifacts import atomic_write, movie_identity
+from reelscribe.errors import BadInputError, BusyError, UsageError
+from reelscribe.stage import Stage, load_contracts
+from reelscribe.stage_table import load as load_table
+
+MOVIE_SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+    ]
+)
+_NAME_BYTES = 80
+
+
+# -- movies -------------------------------------------------------------------------------------------------------------
+
+
+def movies(names: Iterable[str]) -> list[Path]:
+    """The movies meant by paths of files and folders, absolute, each once, in order; a folder stands for the movies directly in it.
+
+    Raises BadInputError for what is not there and for a folder without movies.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = Path(os.path.abspath(name))  # noqa: PTH100 — resolve() would follow links, and a link's name is the movie's
+        found.update(dict.fromkeys(_in_folder(path) if path.is_dir() else [_checked(path)]))
+    return list(found)
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    inside = [p for p in folder.iterdir() if p.suffix.lower() in MOVIE_SUFFIXES and p.is_file() and not p.name.startswith(".")]
+    found = sorted(p for p in inside if not p.stem.endswith(".subtitled"))
+    if not found:
+        raise BadInputError(f"there is no movie in {folder}", remedy="movies are known by suffix: " + " ".join(sorted(MOVIE_SUFFIXES)))
+    return found
+
+
+def _checked(movie: Path) -> Path:
+    if not movie.exists():
+        raise BadInputError(f"{movie} is not there", remedy="check the path; quote names with spaces")
+    if not movie.is_file():
+        raise BadInputError(f"{movie} is no regular file", remedy="give a movie file or a folder of movies")
+    if not os.access(movie, os.R_OK):
+        raise BadInputError(f"{movie} cannot be read", remedy="check the file's permissions")
+    try:
+        str(movie).encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadInputError(f"the name of {os.fsencode(movie)!r} is not valid UTF-8", remedy="rename the file") from None
+    return movie
+
+
+def folder_name(movie: Path) -> str:
+    """A readable name for the movie's folder: letters, digits and marks of any script, the rest as single underscores."""
+    text = unicodedata.normalize("NFC", movie.stem if movie.suffix.lower() in MOVIE_SUFFIXES else movie.name)
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" or c in "-." else " " for c in text)
+    name = re.sub(r"\.{2,}", ".", "_".join(kept.split())).strip("._-")
+    while len(name.encode()) > _NAME_BYTES:
+        name = name[:-1]
+    return name.rstrip("._-") or "movie"
+
+
+# -- the movie directory ------------------------------------------------------------------------------------------------
+
+
+def open_movie(movie: Path, out: Path, pid: int) -> tuple[Path, str]:
+    """The directory of `movie` below `out`, held for the process `pid`, and the lease's token.
+
+    Another movie of the same name has its own folder, told apart by the movie's identity. Raises BusyError when a run holds it.
+    """
+    identity = movie_identity(movie)
+    for candidate in _candidates(movie, identity, out):
+        if _known_identity(candidate) not in (None, identity):
+            continue
+        token = lease.acquire(candidate, pid)
+        # Looked at again now that it is ours: another run may have begun another movie here a moment ago.
+        if _known_identity(candidate) in (None, identity):
+            return candidate, token
+        lease.release(candidate, token)
+    raise BusyError(f"both folders for {movie.name} belong to other movies", remedy="choose another folder with --out")
+
+
+def _candidates(movie: Path, identity: str, out: Path) -> tuple[Path, Path]:
+    name = folder_name(movie)
+    return out / name, out / f"{name}-{identity[:8]}"
+
+
+def _known_identity(movie_dir: Path) -> str | None:
+    job = movie_dir / "job.env"
+    return settings.read_env_file(job).get("MOVIE_ID") if job.exists() else None
+
+
+def locate(movie: Path, out: Path) -> Path:
+    """The directory that open_movie() would take, without taking or making it."""
+    identity = movie_identity(movie)
+    free = (c for c in _candidates(movie, identity, out) if _known_identity(c) in (None, identity))
+    return next(free, out / folder_name(movie))
+
+
+def existing(path: Path, out: Path) -> Path:
+    """The movie directory meant by `path`: itself, or that of a movie below `out`. Raises BadInputError when there is none."""
+    candidate = locate(path, out) if path.is_file() else path
+    if not (candidate / "job.env").exists():
+        raise BadInputError(f"{path} has no movie directory yet", remedy="start with: native/pipeline.sh MOVIE")
+    return candidate.resolve()
+
+
+def movie_of(movie_dir: Path) -> Path:
+    """The movie that `movie_dir` belongs to, from its job.env. Raises BadInputError."""
+    name = settings.read_env_file(movie_dir / "job.env").get("MOVIE")
+    if not name:
+        raise BadInputError(f"{movie_dir / 'job.env'} names no movie", remedy="start again with: native/pipeline.sh MOVIE")
+    return _checked(Path(name))
+
+
+# -- settings of the job ------------------------------------------------------------------------------------------------
+
+
+def known_settings() -> dict[str, settings.Setting]:
+    """Every setting of every stage and of the pipeline, by its name in settings files."""
+    known = {s.env: s for s in settings.settings_of("pipeline", supervise.PipelineOptions)}
+    for stage in load_contracts():
+        for setting in settings.settings_of(stage.name, stage.options):
+            known.setdefault(setting.env, setting)
+    for row in load_table():
+        known.setdefault(settings.device_env(row.name), known["DEVICE"])
+    return known
+
+
+def job_settings(said: Iterable[str], env_file: Path | None) -> dict[str, str]:
+    """What this job keeps: the settings file's values and, stronger, the command line's KEY=VALUE.
+
+    Secrets of the file are left out (they are handed to the stages, never stored). Raises UsageError.
+    """
+    known = known_settings()
+    kept: dict[str, str] = {}
+    for key, value in (settings.read_env_file(env_file) if env_file else {}).items():
+        if key not in known:
+            logger.get().warning("%s: %s is no setting of reelscribe%s", env_file, key, _suggestion(key, known))
+        elif not known[key].secret:
+            kept[key] = value
+    for pair in said:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {pair!r}", remedy="write --set KEY=VALUE")
+        if key not in known:
+            raise UsageError(f"{key} is no setting of reelscribe{_suggestion(key, known)}", remedy="native/config/.env.pipeline lists all")
+        if known[key].secret:
+            raise UsageError(f"{key} is a secret and would be kept in clear", remedy=f"set {key} in the environment or in an --env file")
+        kept[key] = value
+    return kept
+
+
+def _suggestion(key: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(key.upper(), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def write_job(movie_dir: Path, movie: Path, kept: Mapping[str, str]) -> None:
+    """Store the job. The same command line leaves the same bytes."""
+    lines = {"MOVIE": str(movie), "MOVIE_ID": movie_identity(movie), **kept}
+    with atomic_write(movie_dir / "job.env") as f:
+        f.write("# This job: the movie and what its command line and --env file said. native/config/.env.pipeline lists all settings.\n")
+        f.writelines(f"{key}={_quoted(value)}\n" for key, value in lines.items())
+
+
+def kept_settings(movie_dir: Path) -> dict[str, str]:
+    """What the job has kept so far, without the movie."""
+    return {k: v for k, v in settings.read_env_file(movie_dir / "job.env").items() if k not in ("MOVIE", "MOVIE_ID")}
+
+
+def _quoted(value: str) -> str:
+    """As python-dotenv reads it back: within single quotes only \\ and ' are special."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def options_of(stage: Stage[Any, Any, Any], movie_dir: Path, kept: Mapping[str, str] | None = None) -> tuple[Any, dict[str, str]]:
+    """The options of `stage` in this job, as the stage itself will resolve them, and where each came from.
+
+    kept: used instead of the directory's job.env, for a job that is not stored.
+    """
+    found = settings.layers({}, None, movie_dir) if kept is None else settings.layers(kept, None, None)
+    return settings.resolve(stage.name, stage.options, found)
+
+
+def environments(
+    stages: Iterable[Stage[Any, Any, Any]], movie_dir: Path, kept: Mapping[str, str] | None = None
+) -> list[tuple[Stage[Any, Any, Any], str]]:
+    """Each stage with the environment it needs in this job. Raises UsageError when options do not fit together."""
+    return [(stage, stage.environment(options_of(stage, movie_dir, kept)[0])) for stage in stages]

@@ -1,0 +1,269 @@
+"""Run one stage and answer for it: process group, death with its parent, time and memory limits, retry on the CPU, exit code.
+
+    python -m reelscribe.supervise --movie-dir DIR --stage NAME --environment ENV --parent PID [--env FILE] [--force]
+
+The stage's talk goes to stderr and logs/pipeline.log. The exit code is the stage's; a signal n that ended it gives 128 + n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from reelscribe import lease, logger, manifest, settings
+from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError
+from reelscribe.process import ALIVE_VARIABLE
+from reelscribe.progress import EVENTS_VARIABLE, Display
+from reelscribe.runner import RETRY_VARIABLE
+from reelscribe.settings import option
+from reelscribe.stage import load_contract
+from reelscribe.stage_table import NATIVE, Row, find
+
+_TICK_S = 0.2
+_GRACE_S = 10.0
+
+
+class PipelineOptions(BaseModel):
+    """Limits of every stage."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage_timeout: int = option(
+        0, env="STAGE_TIMEOUT", unit="s", ge=0, affects_output=False, help="a stage that runs longer is ended; 0: no limit"
+    )
+    stage_memory: int = option(
+        0, env="STAGE_MEMORY", unit="MiB", ge=0, affects_output=False, help="a stage that takes more memory is ended; 0: no limit"
+    )
+
+
+@dataclass
+class Attempt:
+    """One run of the stage's process. `why`: the reason it was ended by us, empty when it ended by itself."""
+
+    row: Row
+    arguments: list[str]
+    environment: dict[str, str]
+    parent: int
+    limits: PipelineOptions
+    log: IO[bytes]
+    why: str = ""
+    code: int = 0
+    peak_rss_mb: int = 0
+    stopping: list[int] = field(default_factory=list)
+
+    def run(self) -> int:
+        """Start the process, stay with it to the end and return the exit code as a shell would show it."""
+        alive_read, alive_write = os.pipe()
+        events_read, events_write = os.pipe()
+        child = subprocess.Popen(
+            self.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=(alive_read, events_write),
+            env={**self.environment, ALIVE_VARIABLE: str(alive_read), EVENTS_VARIABLE: str(events_write)},
+        )
+        os.close(alive_read)
+        os.close(events_write)
+        display = Display(self.row.name)
+        try:
+            self._stay(child, events_read, display)
+        finally:
+            display.close()
+            _kill(child.pid, signal.SIGKILL)
+            os.close(alive_write)
+            os.close(events_read)
+        code = child.wait()
+        self.code = 128 - code if code < 0 else code
+        return self.code
+
+    def _stay(self, child: subprocess.Popen[bytes], events: int, display: Display) -> None:
+        """Pass talk and progress on until the process has ended and said its last."""
+        assert child.stderr
+        started = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(child.stderr.fileno(), selectors.EVENT_READ, self._talk)
+            selector.register(events, selectors.EVENT_READ, lambda data: _show(display, data))
+            kill_at = 0.0
+            while True:
+                ended = child.poll() is not None
+                ready = selector.select(0 if ended else _TICK_S)
+                for key, _ in ready:
+                    if data := os.read(key.fd, 65536):
+                        key.data(data)
+                    else:
+                        selector.unregister(key.fd)
+                if ended and not ready:
+                    return
+                if not self.why and (why := self._reason_to_stop(child.pid, started)):
+                    self.why, kill_at = why, time.monotonic() + _GRACE_S
+                    # Nobody is left to wait for a clean end when the orchestrator was killed: the next run may start any moment.
+                    _kill(child.pid, signal.SIGKILL if os.getppid() != self.parent else signal.SIGTERM)
+                if kill_at and time.monotonic() > kill_at:
+                    _kill(child.pid, signal.SIGKILL)
+
+    def _talk(self, data: bytes) -> None:
+        self.log.write(data)
+        self.log.flush()
+        with suppress(OSError):
+            sys.stderr.write(data.decode(errors="replace"))
+            sys.stderr.flush()
+
+    def _reason_to_stop(self, pid: int, started: float) -> str:
+        self.peak_rss_mb = max(self.peak_rss_mb, rss_mb := _tree_rss_mb(pid))
+        if self.stopping:
+            return "interrupted"
+        if os.getppid() != self.parent:
+            return "the orchestrator is gone"
+        if self.limits.stage_timeout and time.monotonic() - started > self.limits.stage_timeout:
+            return f"ran longer than STAGE_TIMEOUT={self.limits.stage_timeout} s"
+        if self.limits.stage_memory and rss_mb > self.limits.stage_memory:
+            return f"took {rss_mb} MiB, more than STAGE_MEMORY={self.limits.stage_memory} MiB"
+        return ""
+
+
+def _show(display: Display, data: bytes) -> None:
+    with suppress(ValueError, KeyError, IndexError):
+        event = json.loads(data.splitlines()[-1])
+        display.show(float(event["fraction"]), str(event["note"]))
+
+
+def _kill(group: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _tree_rss_mb(pid: int) -> int:
+    import psutil
+
+    total = 0
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total >> 20
+
+
+# -- the stage ----------------------------------------------------------------------------------------------------------
+
+
+def stage_environment(row: Row, env_file: Path | None) -> dict[str, str]:
+    """The process environment of a stage: ours, with the secrets of the settings file, which job.env must not keep."""
+    said: Mapping[str, str] = settings.read_env_file(env_file) if env_file else {}
+    secrets = [s.env for s in settings.settings_of(row.name, load_contract(row).options) if s.secret]
+    return {**os.environ, **{name: said[name] for name in secrets if name in said}, "PYTHONUNBUFFERED": "1"}
+
+
+def python_of(environment: str) -> Path:
+    """The interpreter of an environment. Raises MissingToolError when it is not built."""
+    python = NATIVE / "venvs" / environment / "bin" / "python"
+    if not python.exists():
+        raise MissingToolError(f"the environment {environment} is not built", remedy=f"native/setup_venvs.sh {environment}")
+    return python
+
+
+def supervise(args: argparse.Namespace) -> int:
+    """Run the stage, once more on the CPU when it crashed on a GPU, and leave a manifest that says how it ended."""
+    row, movie_dir = find(args.stage), Path(args.movie_dir)
+    env_file = Path(args.env) if args.env else None
+    limits, _ = settings.resolve("pipeline", PipelineOptions, settings.layers({}, env_file, movie_dir))
+    arguments = [str(python_of(args.environment)), str(row.script), "--movie-dir", str(movie_dir), *(["--force"] if args.force else [])]
+    environment = stage_environment(row, env_file)
+    stopping: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    with (
+        open(movie_dir / "logs" / "pipeline.log", "ab", buffering=0) as log,
+        lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, "")),
+    ):
+        attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping=stopping)
+        code = attempt.run()
+        crashed_on = _crashed_gpu(movie_dir, row, attempt)
+        if crashed_on:
+            logger.get().warning("%s: %s; once more on the CPU", row.name, crashed_on)
+            environment[RETRY_VARIABLE] = crashed_on
+            attempt = Attempt(row, [*arguments, "--device=cpu"], environment, args.parent, limits, log, stopping=stopping)
+            code = attempt.run()
+    if attempt.why == "interrupted":
+        code = ExitCode.INTERRUPTED
+    elif attempt.why:
+        code = ExitCode.FAILED
+    if code:
+        _record_end(movie_dir, row, attempt, code)
+    return code
+
+
+def _crashed_gpu(movie_dir: Path, row: Row, attempt: Attempt) -> str:
+    """`crashed on cuda (SIGSEGV)` when the attempt failed by itself on a GPU, else empty."""
+    if attempt.why or attempt.code not in (ExitCode.FAILED, *range(129, 160)):
+        return ""
+    record = manifest.read(movie_dir, row)
+    if record is None or record.device is None or record.device.device == "cpu":
+        return ""
+    return f"a crash on {record.device.device} ({_ending(attempt.code)})"
+
+
+def _ending(code: int) -> str:
+    """An exit code in words."""
+    if code > 128:
+        with suppress(ValueError):
+            return signal.Signals(code - 128).name
+    return f"exit code {code}"
+
+
+def _record_end(movie_dir: Path, row: Row, attempt: Attempt, code: int) -> None:
+    """A stage that could not write how it ended gets its manifest from us."""
+    record = manifest.read(movie_dir, row)
+    if record is None or record.status != "running":
+        if attempt.why:
+            logger.get().error("%s: %s", row.name, attempt.why)
+        return
+    record.status, record.exit_code = "failed", code
+    record.error = attempt.why or f"ended with {_ending(code)}"
+    record.run.peak_rss_mb = attempt.peak_rss_mb
+    with suppress(Exception):
+        manifest.write(movie_dir, row, record)
+    logger.get().error("%s: %s\n  → see %s", row.name, record.error, movie_dir / "logs" / f"{row.key}.log")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="reelscribe.supervise", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--movie-dir", required=True)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--environment", required=True)
+    parser.add_argument("--parent", type=int, default=os.getppid())
+    parser.add_argument("--env")
+    parser.add_argument("--force", action="store_true")
+    logger.set_up()
+    try:
+        args: Any = parser.parse_args(arguments)
+        (Path(args.movie_dir) / "logs").mkdir(parents=True, exist_ok=True)
+        return supervise(args)
+    except ReelscribeError as error:
+        logger.get().error("%s", error)
+        return error.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
