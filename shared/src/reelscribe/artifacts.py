@@ -81,7 +81,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """An open file that becomes `path` when the block succeeds. `mode`: "w" (UTF-8) or "wb"."""
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    # File names may hold bytes that are no UTF-8, which Python carries as lone surrogates; \udce9 is how JSON writes those, too.
+    text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
     with atomic_path(path) as temporary, open(temporary, mode, **text) as f:  # type: ignore[call-overload]
         yield f
 
@@ -89,7 +90,7 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 def _rounded(value: Any) -> Any:
     """The same value with every float at 3 decimals: what is stored must not move with the last bits of a score."""
     if isinstance(value, float):
-        return round(value, 3)
+        return round(value, 3) + 0.0  # -0.0 becomes 0.0
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
