@@ -91,17 +91,16 @@ def choose(row: Row, engine: str, wanted: str = "auto", machine: Machine | None 
     A device that was asked for and cannot be had is replaced by the next one, and the reason says so.
     """
     machine = machine or probe()
-    able = ENGINES[engine]
-    order = [d for d in row.devices if d in able] or ["cpu"]
+    order = [*row.devices, "cpu"]
     if wanted != "auto":
-        refusal = _refusal(wanted, engine, machine)
+        refusal = _refusal(wanted, row, engine, machine)
         if not refusal:
             return _device(wanted, engine, machine, "asked for")
-        fallback = next(d for d in [*order, "cpu"] if d != wanted and not _refusal(d, engine, machine))
+        fallback = next(d for d in order if not _refusal(d, row, engine, machine))
         return _device(fallback, engine, machine, f"{wanted} was asked for, but {refusal}")
     passed_over: list[str] = []
-    for device in [*row.devices, "cpu"]:
-        refusal = _refusal(device, engine, machine)
+    for device in order:
+        refusal = _refusal(device, row, engine, machine)
         if not refusal:
             reason = f"{machine.gpu_name or 'a GPU'} is there" if device != "cpu" else "; ".join(passed_over) or "computes on the CPU"
             return _device(device, engine, machine, reason)
@@ -134,8 +133,10 @@ def _usable(device: str, kind: str) -> bool:
     return True
 
 
-def _refusal(device: str, engine: str, machine: Machine) -> str:
-    """Why `device` cannot be used; empty when it can."""
+def _refusal(device: str, row: Row, engine: str, machine: Machine) -> str:
+    """Why `device` cannot be used; empty when it can. The CPU always can."""
+    if device != "cpu" and device not in row.devices:
+        return f"{row.name} computes on {', '.join(row.devices) or 'cpu'}"
     if device not in ENGINES[engine]:
         return f"{engine} has no {device}"
     if device != "cpu" and not getattr(machine, device):

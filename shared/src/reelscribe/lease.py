@@ -58,13 +58,18 @@ def _started(pid: int) -> float | None:
 def holder(movie_dir: Path) -> dict[str, Any] | None:
     """The lease of a run that is alive, as far as one can tell; None when the directory is free."""
     lease = _read(movie_dir)
-    if lease is None:
-        return None
-    if lease.get("host") == socket.gethostname():
-        started = _started(int(lease.get("pid", -1)))
+    try:
+        return lease if lease and _is_alive(lease) else None
+    except (KeyError, TypeError, ValueError):
+        return None  # damaged, and so nobody's
+
+
+def _is_alive(lease: dict[str, Any]) -> bool:
+    if lease["host"] == socket.gethostname():
+        started = _started(int(lease["pid"]))
         # Clock adjustments move create_time by fractions of a second on Linux.
-        return lease if started is not None and abs(started - float(lease.get("started", 0))) < 2 else None
-    return lease if time.time() - float(lease.get("heartbeat", 0)) < EXPIRY_S else None
+        return started is not None and abs(started - float(lease["started"])) < 2
+    return time.time() - float(lease["heartbeat"]) < EXPIRY_S
 
 
 def acquire(movie_dir: Path, pid: int | None = None) -> str:

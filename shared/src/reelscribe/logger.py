@@ -37,9 +37,10 @@ def result(text: str) -> None:
     sys.stdout.flush()
 
 
-def to_file(text: str) -> None:
-    """Log `text` to the stage's log file only: for tracebacks, which help nobody on the screen."""
+def to_file(text: str) -> bool:
+    """Log `text` to the stage's log file only: for tracebacks, which help nobody on the screen. False when there is no such file."""
     get().error(text, extra={_FILE_ONLY: True})
+    return any(isinstance(handler, logging.FileHandler) for handler in get().handlers)
 
 
 class _Redacting(logging.Formatter):
@@ -64,11 +65,15 @@ class _Screen(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def set_up(log_file: Path | None = None, *, level: str | None = None) -> logging.Logger:
-    """Talk to stderr and, when given, append to `log_file`. Level from `level` or LOG_LEVEL (default INFO)."""
+    """Talk to stderr and, when given, append to `log_file`. Level from `level` or LOG_LEVEL, INFO when that is no level."""
+    logging.raiseExceptions = False  # on a full disk the log cannot be written; that must not bury the line that says so
     logger = get()
-    logger.handlers.clear()
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
     logger.propagate = False
-    logger.setLevel(level or os.environ.get("LOG_LEVEL", "INFO").upper())
+    wanted = logging.getLevelName((level or os.environ.get("LOG_LEVEL", "")).upper())
+    logger.setLevel(wanted if isinstance(wanted, int) else logging.INFO)
     screen = _Screen()
     screen.addFilter(lambda record: not hasattr(record, _FILE_ONLY))
     screen.setFormatter(_ForPeople("%(message)s"))

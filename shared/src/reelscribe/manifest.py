@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from reelscribe import logger
 from reelscribe.artifacts import write_json
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError
@@ -110,8 +111,17 @@ def read(movie_dir: Path, row: Row) -> Manifest | None:
 
 
 def write(movie_dir: Path, row: Row, manifest: Manifest) -> None:
-    """Store the manifest, replacing the one before."""
-    write_json(path_of(movie_dir, row), manifest)
+    """Store the manifest, replacing the one before; a secret that got into a note or an error does not get into the file."""
+    write_json(path_of(movie_dir, row), _redacted(manifest.model_dump(mode="json", exclude_none=True)))
+
+
+def _redacted(value: Any) -> Any:
+    """The same JSON value with every text redacted."""
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    return logger.redact(value) if isinstance(value, str) else value
 
 
 def fingerprint(parts: dict[str, Any]) -> str:

@@ -45,9 +45,8 @@ def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
     try:
         args = _parser(stage).parse_args(list(arguments))
         movie_dir = Path(args.movie_dir).resolve() if args.movie_dir else None
-        said = {s.env: value for s in settings.settings_of(stage.name, stage.options) if (value := getattr(args, s.field)) is not None}
-        if "DEVICE" in said:
-            said[settings.device_env(stage.name)] = said["DEVICE"]
+        declared = settings.settings_of(stage.name, stage.options)
+        said = {s.env: value for s in declared if (value := getattr(args, s.field, None)) is not None}
         found = settings.layers(said, Path(args.env) if args.env else None, movie_dir)
         options, sources = settings.resolve(stage.name, stage.options, found)
         _prepare_process(stage, options)
@@ -57,7 +56,7 @@ def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
             raise UsageError("--movie-dir is missing", remedy=f"{stage.row.script.name} --input MOVIE --movie-dir DIR")
         movie = _movie(args.input, movie_dir, needed=_needs_movie(stage))
         job = Job(stage, movie, movie_dir, options, sources)
-        logger.set_up(movie_dir / "logs" / f"{stage.row.key}.log")
+        logger.set_up(movie_dir / "logs" / f"{stage.row.key}.log", level=options.log_level)
         with lease.held(movie_dir):
             record = job.run(force=args.force)
         if args.json:
@@ -71,6 +70,10 @@ def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         logger.get().error("%s: interrupted; run again to go on", stage.name)
         return ExitCode.INTERRUPTED
+    except Exception as unforeseen:
+        failure = _as_reelscribe_error(unforeseen)
+        logger.get().error("%s: %s", stage.name, failure)
+        return getattr(failure, "code", ExitCode.FAILED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -95,7 +98,11 @@ def _parser(stage: AnyStage) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print the manifest instead of the outputs' paths")
     parser.add_argument("--check", action="store_true", help="try this stage's engine with a moment of real work and say how it went")
     group = parser.add_argument_group("settings (command line > --env > DIR/job.env > environment > .env.pipeline)")
-    for setting in settings.settings_of(stage.name, stage.options):
+    known = settings.settings_of(stage.name, stage.options)
+    # A command line is there for every user of the machine to see (ps), so a secret has no flag.
+    secrets = [f"{s.help} [{s.env}, in the environment or a settings file only]" for s in known if s.secret]
+    group.description = "\n".join(secrets) or None
+    for setting in (s for s in known if not s.secret):
         default = "none" if setting.default is None else settings.shown(setting.default)
         unit = f" {setting.unit}" if setting.unit else ""
         text = f"{setting.help} [{settings.choices(setting)}; default {default}{unit}; {setting.env}]"
@@ -159,13 +166,16 @@ def _device(stage: AnyStage, options: StageOptions) -> Device:
 def _check(stage: AnyStage, options: StageOptions) -> int:
     """`--check`: JSON on stdout with engine, device and what the inference gave."""
     started = time.monotonic()
-    engine = stage.engine(options)
-    device = _device(stage, options)
-    outcome: dict[str, Any] = {"stage": stage.name, "engine": engine.name, "model": engine.model, **device.model_dump()}
+    outcome: dict[str, Any] = {"stage": stage.name}
     try:
+        engine = stage.engine(options)
+        device = _device(stage, options)
+        outcome |= {"engine": engine.name, "model": engine.model, **device.model_dump()}
         outcome |= {"ok": True, "result": stage.check(options, device)}
+    except ReelscribeError as error:
+        outcome |= {"ok": False, "result": str(error)}
     except Exception as error:
-        outcome |= {"ok": False, "result": logger.redact(f"{type(error).__name__}: {error}")}
+        outcome |= {"ok": False, "result": f"{type(error).__name__}: {error}"}
     logger.result(json.dumps({**outcome, "seconds": round(time.monotonic() - started, 1)}))
     return ExitCode.DONE if outcome["ok"] else ExitCode.FAILED
 
@@ -233,14 +243,18 @@ class Job:
         record.outputs = dict(previous.outputs) if previous else {}
         record.device = device = _device(self.stage, self.options)
         self._remove_temporary_files()
+        earlier = self._declared()
         with self._recorded(record) as clock:
             manifest.write(self.movie_dir, self.stage.row, record)
             log.info("%s: %s%s", self.stage.name, self.engine.name, f" on {device.device} ({device.reason})" if self.engine.kind else "")
             ctx = self._context(device, record)
             memory.cleanup()
-            self.stage.run(ctx)
+            try:
+                self.stage.run(ctx)
+            finally:
+                ctx.progress.close()
             memory.cleanup()
-            outputs = self._outputs(ctx)
+            outputs = self._outputs(ctx, earlier)
             self._remove_stale(record.outputs, outputs)
             record.outputs, record.status = outputs, "done"
             clock()
@@ -300,21 +314,23 @@ class Job:
             fallbacks=record.fallbacks,
             notes=record.notes,
         )
-        if self.options.device not in ("auto", device.device) or os.environ.get(RETRY_VARIABLE):
+        refused = self.options.device in self.stage.row.devices and self.options.device != device.device
+        if self.engine.kind and (refused or os.environ.get(RETRY_VARIABLE)):
             context.fallback(f"device {device.device}: {device.reason}")
         return context
 
-    def _outputs(self, ctx: Context[Any, Any, Any]) -> dict[str, FileRecord]:
-        """Every declared output that was made. Raises StageFailedError when one is missing."""
-        made = list(ctx.added)
+    def _declared(self) -> dict[Path, tuple[int, int]]:
+        """The declared outputs that are there, each with what changes when it is written: inode and time."""
+        paths = [f.path(self.movie_dir) for f in file_fields(self.stage.outputs) if not f.many]
+        return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths if path.is_file()}
+
+    def _outputs(self, ctx: Context[Any, Any, Any], earlier: dict[Path, tuple[int, int]]) -> dict[str, FileRecord]:
+        """Every output that this run wrote. Raises StageFailedError when a required one is missing or still that of an `earlier` run."""
+        written = {path for path, state in self._declared().items() if state != earlier.get(path)}
         for file in file_fields(self.stage.outputs):
-            if file.many:
-                continue
-            path = file.path(self.movie_dir)
-            if path.is_file():
-                made.append(path)
-            elif not file.optional:
+            if not file.many and not file.optional and file.path(self.movie_dir) not in written:
                 raise StageFailedError(f"{self.stage.name} ended without writing {file.pattern}")
+        made = written | set(ctx.added)
         return {
             str(path.relative_to(self.movie_dir)): FileRecord(size=path.stat().st_size, sha256=self.hashes.digest(path))
             for path in sorted(made)
@@ -355,5 +371,10 @@ def _as_reelscribe_error(raised: BaseException) -> BaseException:
         return raised
     if isinstance(raised, OSError) and is_full(raised):
         return OutOfSpaceError("no space left in the movie directory", remedy="free some space there and run again")
-    logger.to_file("".join(traceback.format_exception(raised)))
-    return StageFailedError(f"{type(raised).__name__}: {raised}", remedy="the traceback is in the stage's log in logs/")
+    story = "".join(traceback.format_exception(raised))
+    if logger.to_file(story):
+        remedy = "the traceback is in the stage's log in logs/"
+    else:
+        logger.get().debug(story)
+        remedy = "LOG_LEVEL=debug shows the traceback"
+    return StageFailedError(f"{type(raised).__name__}: {raised}".splitlines()[0], remedy=remedy)

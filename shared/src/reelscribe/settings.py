@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from reelscribe.errors import BadInputError, UsageError
@@ -50,13 +50,28 @@ class StageOptions(BaseModel):
         Path("~/.cache/reelscribe/models"), env="MODELS_DIR", affects_output=False, help="folder with the models that need a download"
     )
     offline: bool = option(False, env="OFFLINE", affects_output=False, help="never use the network")
+    log_level: Literal["debug", "info", "warning", "error"] = option("info", env="LOG_LEVEL", affects_output=False, help="how much is said")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        """`~` in a settings file is seen by no shell."""
+        try:
+            return value.expanduser() if isinstance(value, Path) else value
+        except RuntimeError as error:
+            raise ValueError("there is no such home folder") from error
 
 
 class LanguageOption(BaseModel):
-    """For the stages that ask which language is spoken."""
+    """For the stages that ask which language is spoken. (LANGUAGE is gettext's, and many desktops set it.)"""
 
     language: str = option(
-        "auto", env="LANGUAGE", pattern=r"^(auto|[a-z]{2,3})$", help="language spoken in the movie as ISO 639-1 code, or auto"
+        "auto", env="MOVIE_LANGUAGE", pattern=r"^(auto|[a-z]{2,3})$", help="language spoken in the movie as ISO 639-1 code, or auto"
     )
 
 
@@ -144,19 +159,21 @@ def shown(value: Any) -> str:
 
 def read_env_file(path: Path) -> dict[str, str]:
     """KEY=VALUE lines of a settings file. Raises BadInputError when it cannot be read."""
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
-        with open(path, encoding="utf-8") as f:
-            values = dotenv_values(stream=f, interpolate=False)
+        # utf-8-sig: some editors put a byte order mark in front, which would become part of the first name.
+        with open(path, encoding="utf-8-sig") as f:
+            lines = list(parse_stream(f))
     except OSError as error:
         raise BadInputError(f"settings file {path}: {error.strerror}", remedy="check the path given with --env") from error
     except UnicodeDecodeError as error:
         raise BadInputError(f"settings file {path} is not UTF-8 text", remedy="write KEY=VALUE lines as plain text") from error
-    without = [key for key, value in values.items() if value is None]
-    if without:
-        raise BadInputError(f"settings file {path}: {without[0]!r} has no value", remedy="write KEY=VALUE, one on a line")
-    return {key: value for key, value in values.items() if value is not None}
+    for line in lines:
+        if line.error or (line.key is not None and line.value is None):
+            # The line itself is not shown: it may hold a secret.
+            raise BadInputError(f"settings file {path}: line {line.original.line} is no KEY=VALUE", remedy="write one KEY=VALUE on a line")
+    return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
 def layers(command_line: Mapping[str, str], env_file: Path | None, movie_dir: Path | None) -> list[Layer]:
@@ -194,10 +211,13 @@ def resolve(stage: str, model: type[Options], found: Sequence[Layer]) -> tuple[O
         return model.model_validate(values), sources
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise UsageError(f"{stage}: {message}", remedy="correct one of these settings") from None
         setting = next(s for s in settings if s.field == first["loc"][0])
         said = "***" if setting.secret else repr(values.get(setting.field))
         raise UsageError(
-            f"{setting.env}={said} ({sources[setting.field]}): {first['msg']}",
+            f"{setting.env}={said} ({sources[setting.field]}): {message}",
             remedy=f"{setting.env} takes {choices(setting)}: {setting.help}",
         ) from None
 

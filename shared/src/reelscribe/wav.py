@@ -10,6 +10,7 @@ from reelscribe.errors import BadInputError
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 16000
 
@@ -29,18 +30,18 @@ def num_samples(path: Path) -> int:
     return int(info.frames)
 
 
-def read(path: Path, start: float = 0.0, end: float | None = None) -> np.ndarray:
+def read(path: Path, start: float = 0.0, end: float | None = None) -> NDArray[np.float32]:
     """(num_samples,) float32 in -1…1 between `start` and `end` seconds; shorter where the file ends earlier."""
     import soundfile
 
     total = num_samples(path)
     first = min(total, max(0, round(start * SAMPLE_RATE)))
     last = total if end is None else min(total, max(first, round(end * SAMPLE_RATE)))
-    samples: np.ndarray = soundfile.read(path, start=first, stop=last, dtype="float32")[0]
+    samples: NDArray[np.float32] = soundfile.read(path, start=first, stop=last, dtype="float32")[0]
     return samples
 
 
-def blocks(path: Path, block_samples: int) -> Iterator[np.ndarray]:
+def blocks(path: Path, block_samples: int) -> Iterator[NDArray[np.float32]]:
     """The file as (block_samples,) float32 arrays; the last one may be shorter."""
     import soundfile
 
