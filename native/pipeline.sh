@@ -88,7 +88,7 @@ parse() {
     esac
     case $option in
       --out) out=$value ;;
-      --language) settings+=(--set "LANGUAGE=$value") ;;
+      --language) settings+=(--set "MOVIE_LANGUAGE=$value") ;;
       --translate) settings+=(--set TRANSLATE=true) ;;
       --model) settings+=(--set "WHISPER_MODEL=$value") ;;
       --backend) settings+=(--set "WHISPER_BACKEND=$value") ;;
@@ -146,7 +146,7 @@ run_stages() {
     stages+=("$name")
     environments+=("$environment")
   done <<<"$rows"
-  attend "$native/setup_venvs.sh" "${environments[@]}" || return
+  attend "$native/setup_venvs.sh" --watch $$ "${environments[@]}" || return
   for ((i = 0; i < ${#stages[@]}; i++)); do
     attend "$native/venvs/core/bin/python" -m reelscribe.supervise --movie-dir "$held_dir" --stage "${stages[i]}" \
       --environment "${environments[i]}" --parent $$ ${job[@]+"${job[@]}"} ${force:+"$force"} || return
@@ -218,7 +218,7 @@ main() {
   [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume and --status take one directory and no further movie"
   trap on_signal INT TERM HUP
   trap give_back EXIT
-  attend "$native/setup_venvs.sh" core
+  attend "$native/setup_venvs.sh" --watch $$ core
   [ -n "$resume" ] || find_movies
   case $mode in
     status) core show --movie-dir "$resume" --out "$out" ${json:+"$json"} ;;

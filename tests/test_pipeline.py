@@ -1,0 +1,456 @@
+"""The orchestrator with three fake stages: order, resume, names, leases, crashes, signals. The real stages: test_end_to_end.py.
+
+The stages are fakes so that they can fail on purpose; pipeline.sh, the core commands, the supervisor and the contract are the real ones,
+run from a copy of the tree whose stage table has three rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reelscribe.stage_table import NATIVE, ROOT
+
+TABLE = "01 first core -\n02 second core mps,cuda,cpu\n03 third core -\n"
+
+STAGE = '''
+"""Stage {name} of the tests."""
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from reelscribe.artifacts import atomic_write
+from reelscribe.settings import StageOptions, option
+from reelscribe.stage import Engine, Stage, StageFiles, artifact, main, movie_file
+
+class Options(StageOptions):
+    text: str = option("", env="{upper}_TEXT", help="what to write")
+    fault: str = option("", env="{upper}_FAULT", affects_output=False, help="how to fail")
+
+class Inputs(StageFiles):
+    source: Path = {source}
+
+class Outputs(StageFiles):
+    made: Path = artifact("{name}.txt")
+
+def engine(options):
+    return Engine(name="fake", kind="{kind}")
+
+def run(ctx):
+    with open(ctx.movie_dir / "runs.txt", "a") as f:
+        f.write("{name} " + ctx.device.device + "\\n")
+    fault = ctx.options.fault
+    if fault == "segfault" or fault == "segfault-on-gpu" and ctx.device.device != "cpu":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "raise":
+        raise RuntimeError("on purpose")
+    if fault == "hang":
+        subprocess.Popen(["sleep", "600"])
+        (ctx.movie_dir / "hanging").touch()
+        time.sleep(600)
+    if fault == "memory":
+        block = bytearray(600 << 20)
+        time.sleep(60)
+    ctx.progress.update(1, 2, "half")
+    with atomic_write(ctx.outputs.made) as f:
+        f.write(ctx.options.text + ctx.inputs.source.name)
+
+def check(options, device):
+    return "fine"
+
+STAGE = Stage(name="{name}", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+if __name__ == "__main__":
+    main(STAGE)
+'''
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the orchestrator consists of, with its own stage table and the real core environment."""
+    tree = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT / "shared" / "src", tree / "shared" / "src")
+    native = tree / "native"
+    (native / "stages").mkdir(parents=True)
+    (native / "venvs").mkdir()
+    (native / "venvs" / "core").symlink_to(NATIVE / "venvs" / "core")
+    shutil.copytree(NATIVE / "requirements", native / "requirements")
+    for script in ("pipeline.sh", "resume-pipeline.sh"):
+        shutil.copy(NATIVE / script, native / script)
+    # The environments are the real tree's; building is tested in bats/setup_venvs.bats.
+    (native / "setup_venvs.sh").write_text("#!/bin/sh\n")
+    (native / "setup_venvs.sh").chmod(0o755)
+    (native / "stages.txt").write_text(TABLE)
+    sources = {"first": "movie_file()", "second": 'artifact("first.txt")', "third": 'artifact("second.txt")'}
+    for number, (name, source) in enumerate(sources.items(), 1):
+        script = STAGE.format(name=name, upper=name.upper(), source=source, kind="torch" if name == "second" else "")
+        (native / "stages" / f"{number:02d}_{name}.py").write_text(script)
+    return tree
+
+
+@pytest.fixture
+def environment(tree: Path, child_environment: dict[str, str]) -> dict[str, str]:
+    """The copy's package comes before the installed one."""
+    return child_environment | {"PYTHONPATH": str(tree / "shared" / "src")}
+
+
+@pytest.fixture
+def pipeline(tree: Path, environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run pipeline.sh to its end in tmp_path."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [str(tree / "native" / "pipeline.sh"), *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment | (env or {}), capture_output=True, text=True, timeout=120, check=False, input="eaten?"
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(tree: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start pipeline.sh in a process group of its own and leave it running."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        command = [str(tree / "native" / "pipeline.sh"), *arguments]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    """The fakes look at its bytes only."""
+    movie = tmp_path / "A Movie.mp4"
+    movie.write_bytes(b"a movie")
+    return movie
+
+
+def wait_for(path: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.05)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of the processes, zombies aside, that were given a path below `folder` or work in it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = process.cmdline()
+            if process.status() != psutil.STATUS_ZOMBIE and (str(folder) in " ".join(command) or str(folder) in process.cwd()):
+                found.append(" ".join(command))
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_for_none(folder: Path, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while left := processes_of(folder):
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.1)
+
+
+def runs(tmp_path: Path, name: str = "A_Movie") -> list[str]:
+    return (tmp_path / "out" / name / "runs.txt").read_text().splitlines()
+
+
+# -- order, skipping, settings ------------------------------------------------------------------------------------------
+
+
+def test_stages_run_in_order_and_the_result_is_the_only_line_on_stdout(pipeline, movie, tmp_path) -> None:
+    done = pipeline(str(movie))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path}/out/A_Movie/third.txt\n"
+    assert runs(tmp_path) == ["first cpu", "second cpu", "third cpu"]
+
+
+def test_a_second_run_does_nothing_and_says_so(pipeline, movie, tmp_path) -> None:
+    pipeline(str(movie))
+    again = pipeline(str(movie))
+    assert again.returncode == 0
+    assert again.stderr.count("up to date") == 3
+    assert len(runs(tmp_path)) == 3
+
+
+def test_a_changed_setting_reruns_its_stage_and_what_depends_on_it(pipeline, movie, tmp_path) -> None:
+    pipeline(str(movie))
+    pipeline("--set", "SECOND_TEXT=new", str(movie))
+    assert runs(tmp_path)[3:] == ["second cpu", "third cpu"] or runs(tmp_path)[3:] == ["second cpu"]
+    assert (tmp_path / "out/A_Movie/second.txt").read_text() == "newfirst.txt"
+
+
+def test_the_summary_names_every_stage_its_state_and_device(pipeline, movie) -> None:
+    summary = pipeline(str(movie)).stderr
+    assert [line.split()[:2] for line in summary.splitlines() if " done " in line] == [[n, "done"] for n in ("first", "second", "third")]
+    assert "cpu float32 (this machine has no mps; this machine has no cuda)" in " ".join(summary.split())
+
+
+def test_json_reports_each_movie_on_a_line(pipeline, movie) -> None:
+    report = json.loads(pipeline("--json", str(movie)).stdout)
+    assert [stage["state"] for stage in report["stages"]] == ["done"] * 3
+    assert report["result"].endswith("third.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--to", "second"], ["first", "second"]),
+        (["--only", "first"], ["first"]),
+        (["--skip", "third"], ["first", "second"]),
+        (["--skip=second,third"], ["first"]),
+    ],
+)
+def test_a_selection_of_stages(pipeline, movie, tmp_path, options, expected) -> None:
+    assert pipeline(*options, str(movie)).returncode == 0
+    assert [line.split()[0] for line in runs(tmp_path)] == expected
+
+
+def test_from_begins_later_and_a_missing_input_names_the_stage_that_makes_it(pipeline, movie) -> None:
+    done = pipeline("--from", "second", str(movie))
+    assert done.returncode == 3
+    assert "first.txt is missing" in done.stderr and "run the stage first first" in done.stderr
+
+
+def test_force_runs_what_is_up_to_date(pipeline, movie, tmp_path) -> None:
+    pipeline(str(movie))
+    pipeline("--force", "--only", "second", str(movie))
+    assert runs(tmp_path)[3:] == ["second cpu"]
+
+
+def test_resume_keeps_the_settings_of_the_job(pipeline, movie, tmp_path, tree, environment) -> None:
+    pipeline("--set", "SECOND_TEXT=kept", "--to", "first", str(movie))
+    command = [str(tree / "native" / "resume-pipeline.sh"), "out/A_Movie"]
+    resumed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (tmp_path / "out/A_Movie/second.txt").read_text() == "keptfirst.txt"
+    assert runs(tmp_path) == ["first cpu", "second cpu", "third cpu"]
+
+
+def test_a_settings_file_is_weaker_than_the_command_line_and_kept_in_the_job(pipeline, movie, tmp_path) -> None:
+    (tmp_path / "my.env").write_text("FIRST_TEXT=file\nSECOND_TEXT='it''s'\nNO_SUCH=1\n")
+    done = pipeline("--env", "my.env", "--set", "FIRST_TEXT=line", str(movie))
+    assert "NO_SUCH is no setting" in done.stderr
+    assert (tmp_path / "out/A_Movie/first.txt").read_text() == "lineA Movie.mp4"
+    assert "FIRST_TEXT='line'" in (tmp_path / "out/A_Movie/job.env").read_text()
+
+
+def test_a_dry_run_writes_nothing(pipeline, movie, tmp_path) -> None:
+    done = pipeline("--dry-run", "--json", str(movie))
+    assert json.loads(done.stdout)["stages"] == {"first": "run (not run)", "second": "run (after first)", "third": "run (after second)"}
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_sees_what_a_setting_would_change(pipeline, movie, tmp_path) -> None:
+    pipeline(str(movie))
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    done = pipeline("--dry-run", "--json", "--set", "THIRD_TEXT=x", str(movie))
+    assert json.loads(done.stdout)["stages"] == {"first": "up to date", "second": "up to date", "third": "run (stale)"}
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
+
+
+def test_status_of_a_directory_and_of_a_movie(pipeline, movie) -> None:
+    pipeline("--to", "second", str(movie))
+    for what in ("out/A_Movie", str(movie)):
+        report = json.loads(pipeline("--status", what, "--json").stdout)
+        assert [stage["state"] for stage in report["stages"]] == ["done", "done", "not run"]
+
+
+# -- names --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ('It\'s a "film" $(touch x) `id`.mp4', "It_s_a_film_touch_x_id"),
+        ("-dash.mkv", "dash"),
+        ("...mp4", "movie"),
+        ("🎬.mp4", "movie"),
+        ("दिल.से.mp4", "दिल.से"),
+        ("two\nlines;rm.mp4", "two_lines_rm"),
+        ("a" * 200 + ".mp4", "a" * 80),
+    ],
+)
+def test_any_movie_name_is_safe_and_ends_in_a_readable_folder(pipeline, tmp_path, name, folder) -> None:
+    (tmp_path / name).write_bytes(b"a movie")
+    done = pipeline("--", name)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path}/out/{folder}/third.txt\n"
+    assert (tmp_path / "out" / folder / "first.txt").read_text() == name
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_path_with_dots_stays_below_out(pipeline, tmp_path, movie) -> None:
+    (tmp_path / "sub").mkdir()
+    assert pipeline("sub/../A Movie.mp4").stdout == f"{tmp_path}/out/A_Movie/third.txt\n"
+
+
+def test_two_movies_of_one_name_have_folders_of_their_own(pipeline, tmp_path) -> None:
+    for number in ("1", "2"):
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "same.mp4").write_text(number)
+    done = pipeline("1/same.mp4", "2/same.mp4")
+    first, second = done.stdout.split()
+    assert first == f"{tmp_path}/out/same/third.txt"
+    assert Path(second).parent.name.startswith("same-")
+    assert pipeline("2/same.mp4").stdout.strip() == second
+
+
+def test_a_folder_of_movies_is_done_to_the_end_although_one_fails(pipeline, tmp_path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mkv", "c.avi", "notes.txt", "a.subtitled.mp4"):
+        (folder / name).write_text(name)
+    (tmp_path / "out" / "b").mkdir(parents=True)
+    (tmp_path / "out" / "b" / "third.txt").mkdir()  # in the way of the stage's output
+    done = pipeline("films")
+    assert done.returncode == 6
+    assert "3 movies, 1 failed" in done.stderr and "films/b.mkv (exit code 6)" in done.stderr
+    assert [Path(line).parent.name for line in done.stdout.split()] == ["a", "c"]
+
+
+# -- mistakes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "which movie?"),
+        (["--outt", "x"], 2, "no option --outt"),
+        (["--out"], 2, "--out needs a value"),
+        (["no such.mp4"], 3, "is not there"),
+        (["."], 3, "there is no movie in"),
+        (["--only", "fourth", "A Movie.mp4"], 2, "the stages are: first second third"),
+        (["--from", "third", "--to", "first", "A Movie.mp4"], 2, "no stage is left"),
+        (["--set", "SECOND_TXT=1", "A Movie.mp4"], 2, "did you mean SECOND_TEXT?"),
+        (["--set", "oops", "A Movie.mp4"], 2, "write --set KEY=VALUE"),
+        (["--device", "tpu", "A Movie.mp4"], 2, "DEVICE takes auto|mps|cuda|cpu"),
+        (["--env", "none.env", "A Movie.mp4"], 3, "none.env"),
+        (["--resume", "nowhere"], 3, "has no movie directory yet"),
+        (["--resume", "out", "A Movie.mp4"], 2, "no further movie"),
+    ],
+)
+def test_a_mistake_gets_its_code_and_words_and_nothing_is_made(pipeline, tmp_path, arguments, code, words) -> None:
+    if "A Movie.mp4" in arguments:
+        (tmp_path / "A Movie.mp4").write_bytes(b"a movie")
+    done = pipeline(*arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not list((tmp_path / "out").rglob("*.txt")) if (tmp_path / "out").exists() else True
+
+
+def test_help_is_the_header(pipeline) -> None:
+    done = pipeline("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Turn a movie into a subtitled movie.") and "Exit codes:" in done.stdout and "set -euo" not in done.stdout
+
+
+# -- crashes ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_exception_is_one_line_with_the_log_and_the_way_on(pipeline, movie, tmp_path) -> None:
+    done = pipeline("--set", "SECOND_FAULT=raise", str(movie))
+    assert done.returncode == 6
+    assert "RuntimeError: on purpose" in done.stderr and "Traceback" not in done.stderr
+    assert "resume-pipeline.sh" in done.stderr
+    assert "Traceback" in (tmp_path / "out/A_Movie/logs/02_second.log").read_text()
+    assert pipeline(str(movie)).returncode == 0
+    assert [line.split()[0] for line in runs(tmp_path)] == ["first", "second", "second", "third"]
+
+
+def test_a_crash_keeps_its_signal_and_is_in_the_manifest(pipeline, movie, tmp_path) -> None:
+    done = pipeline("--set", "SECOND_FAULT=segfault", str(movie))
+    assert done.returncode == 128 + signal.SIGSEGV
+    record = json.loads((tmp_path / "out/A_Movie/manifests/02_second.json").read_text())
+    assert (record["status"], record["error"], record["exit_code"]) == ("failed", "ended with SIGSEGV", 139)
+
+
+def test_a_crash_on_a_gpu_is_tried_once_more_on_the_cpu(pipeline, movie, tmp_path, tree, environment) -> None:
+    # Stands in for the probe and for torch: a machine with CUDA that the stage may use.
+    site = tmp_path / "standin"
+    site.mkdir()
+    (site / "torch.py").write_text(
+        "class cuda:\n    is_available = staticmethod(lambda: True)\n    empty_cache = staticmethod(lambda: None)\n"
+    )
+    (site / "sitecustomize.py").write_text(
+        "from reelscribe import device_manager\nmachine = device_manager.Machine(cuda=True, gpu_name='Test GPU')\n"
+        "device_manager.probe = lambda: machine\n"
+    )
+    path = {"PYTHONPATH": f"{site}:{environment['PYTHONPATH']}"}
+    done = pipeline("--set", "SECOND_FAULT=segfault-on-gpu", str(movie), env=path)
+    assert done.returncode == 0, done.stderr
+    assert runs(tmp_path) == ["first cpu", "second cuda", "second cpu", "third cpu"]
+    assert "a crash on cuda (SIGSEGV); once more on the CPU" in done.stderr
+    record = json.loads((tmp_path / "out/A_Movie/manifests/02_second.json").read_text())
+    assert record["device"]["reason"] == "retried after a crash on cuda (SIGSEGV)"
+    assert record["fallbacks"]
+
+
+def test_limits_of_time_and_memory_end_a_stage(pipeline, movie) -> None:
+    late = pipeline("--set", "FIRST_FAULT=hang", "--set", "STAGE_TIMEOUT=1", str(movie))
+    assert late.returncode == 6 and "ran longer than STAGE_TIMEOUT=1 s" in late.stderr
+    big = pipeline("--set", "FIRST_FAULT=memory", "--set", "STAGE_MEMORY=300", str(movie))
+    assert big.returncode == 6 and "more than STAGE_MEMORY=300 MiB" in big.stderr
+
+
+# -- signals and leases -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_everything_and_a_rerun_goes_on(start, pipeline, movie, tmp_path, number) -> None:
+    process = start("--set", "SECOND_FAULT=hang", str(movie))
+    wait_for(tmp_path / "out/A_Movie/hanging")
+    # Ctrl-C reaches the whole foreground group, kill only the shell.
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    wait_for_none(tmp_path)
+    assert pipeline(str(movie)).returncode == 0
+    assert [line.split()[0] for line in runs(tmp_path)] == ["first", "second", "second", "third"]
+
+
+@pytest.mark.parametrize("victim", ["orchestrator", "supervisor", "both"])
+def test_a_kill_leaves_no_process_behind(start, pipeline, movie, tmp_path, victim) -> None:
+    process = start("--set", "SECOND_FAULT=hang", str(movie))
+    wait_for(tmp_path / "out/A_Movie/hanging")
+    supervisors = [p for p in psutil.Process(process.pid).children() if "reelscribe.supervise" in " ".join(p.cmdline())]
+    assert supervisors
+    if victim != "supervisor":
+        process.kill()
+    if victim != "orchestrator":
+        supervisors[0].kill()
+    process.communicate(timeout=30)
+    wait_for_none(tmp_path)
+    again = pipeline(str(movie))
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_second_run_on_a_directory_is_refused_and_names_the_holder(start, pipeline, movie, tmp_path) -> None:
+    process = start("--set", "SECOND_FAULT=hang", str(movie))
+    wait_for(tmp_path / "out/A_Movie/hanging")
+    job = (tmp_path / "out/A_Movie/job.env").read_bytes()
+    second = pipeline("--set", "SECOND_TEXT=other", str(movie))
+    assert second.returncode == 7
+    assert f"process {process.pid}" in second.stderr
+    assert (tmp_path / "out/A_Movie/job.env").read_bytes() == job
+    assert process.poll() is None
