@@ -82,6 +82,14 @@ def _refuse_skip(report: Any) -> None:
         report.longrepr = f"CI_STRICT: skipped without one of the marks {', '.join(ALLOWED_SKIPS)}: {reason}"
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests/run.sh found before pytest, so that pytest's closing line stays the last one."""
+    failed = os.environ.get("FAILED_CHECKS")
+    if failed:
+        terminalreporter.section("checks that failed before pytest")
+        terminalreporter.write_line(f"FAILED {failed}", red=True)
+
+
 # -- stages -------------------------------------------------------------------------------------------------------------
 
 
