@@ -171,8 +171,10 @@ def read_env_file(path: Path) -> dict[str, str]:
         raise BadInputError(f"settings file {path} is not UTF-8 text", remedy="write KEY=VALUE lines as plain text") from error
     for line in lines:
         if line.error or (line.key is not None and line.value is None):
-            # The line itself is not shown: it may hold a secret.
-            raise BadInputError(f"settings file {path}: line {line.original.line} is no KEY=VALUE", remedy="write one KEY=VALUE on a line")
+            # The line itself is not shown: it may hold a secret. Its text begins with the empty lines before it.
+            text = line.original.string
+            number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+            raise BadInputError(f"settings file {path}: line {number} is no KEY=VALUE", remedy="write one KEY=VALUE on a line")
     return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
