@@ -157,7 +157,7 @@ def test_options_that_do_not_fit_together_are_named_by_their_stage() -> None:
                 raise ValueError("MIN_SPEAKERS is more than MAX_SPEAKERS")
             return self
 
-    with pytest.raises(UsageError, match="^diarization: MIN_SPEAKERS is more than MAX_SPEAKERS"):
+    with pytest.raises(UsageError, match=r"^diarization: MIN_SPEAKERS is more than MAX_SPEAKERS"):
         resolve("diarization", Speakers, [("command line", {"MIN_SPEAKERS": "4"})])
 
 
