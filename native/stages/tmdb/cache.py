@@ -1,0 +1,61 @@
+"""TMDB's answers on disk: in the movie directory, so that it stays whole offline, and per user, for the next run of any movie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from reelscribe.artifacts import write_json
+from reelscribe.errors import OutOfSpaceError
+
+
+class AnswerCache:
+    """Looks in `folders` in order; what is older than `max_age` is deleted when met (TMDB's terms allow six months)."""
+
+    def __init__(self, folders: list[Path], max_age: timedelta) -> None:
+        self._folders = folders
+        self._max_age = max_age
+
+    def get(self, request: str) -> Any | None:
+        """The answer to `request` (an address without any secret), or None."""
+        for folder in self._folders:
+            entry = self._entry(_path(folder, request), request)
+            if entry:
+                self._store(request, entry, only_missing=True)
+                return entry["answer"]
+        return None
+
+    def put(self, request: str, answer: Any) -> None:
+        """Keep `answer` in every folder."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._store(request, {"request": request, "fetched": now, "answer": answer}, only_missing=False)
+
+    def _entry(self, path: Path, request: str) -> dict[str, Any] | None:
+        try:
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            age = datetime.now(timezone.utc) - datetime.fromisoformat(entry["fetched"])
+            usable = entry["request"] == request and "answer" in entry
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if timedelta(days=-1) <= age <= self._max_age:
+            return entry if usable else None
+        with suppress(OSError):
+            path.unlink()
+        return None
+
+    def _store(self, request: str, entry: dict[str, Any], *, only_missing: bool) -> None:
+        for folder in self._folders:
+            path = _path(folder, request)
+            if only_missing and path.exists():
+                continue
+            # A cache that cannot be written (a home that is read-only or full) must not stop anything.
+            with suppress(OSError, OutOfSpaceError):
+                write_json(path, entry)
+
+
+def _path(folder: Path, request: str) -> Path:
+    return folder / f"{hashlib.sha256(request.encode()).hexdigest()[:32]}.json"
