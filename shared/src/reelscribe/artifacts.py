@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,6 +60,16 @@ def space_errors(path: Path) -> Iterator[None]:
                 f"no space left to write {path.name}", remedy=f"free some space below {path.parent} and run again"
             ) from error
         raise
+
+
+def require_space(folder: Path, num_bytes: int) -> None:
+    """Raise OutOfSpaceError when `num_bytes` more do not fit where `folder` is."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise OutOfSpaceError(
+            f"{num_bytes / 2**30:.1f} GiB are needed in {folder} and {free / 2**30:.1f} GiB are free",
+            remedy="free some space there, or choose another disk with --out",
+        )
 
 
 @contextmanager

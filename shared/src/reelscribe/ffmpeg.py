@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
-from reelscribe.errors import MissingToolError
+from reelscribe import logger
+from reelscribe.errors import MissingToolError, OutOfSpaceError, StageFailedError
 
 _OLDEST = 5
+PROTOCOLS = "file,pipe"
+# What may be read as a movie: files that hold their streams themselves. Playlists (hls, dash, concat), scripts and picture sequences
+# name other files or hosts (https://ffmpeg.org/ffmpeg-formats.html), text and pictures are no movies.
+CONTAINERS = (
+    "3gp,aac,ac3,aiff,amr,ape,asf,asf_o,avi,caf,dts,dtshd,dv,eac3,flac,flv,gxf,live_flv,lxf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
+    "mxf,nsv,nut,nuv,ogg,pva,rm,roq,smk,swf,truehd,tta,vivo,w64,wav,webm,wtv,wv"
+)
+
+
+class FfmpegError(StageFailedError):
+    """ffmpeg failed with exit `status` (negative: the signal that ended it); `said` are the last of its words."""
+
+    def __init__(self, status: int, lines: Sequence[str]) -> None:
+        ended = signal.Signals(-status).name if status < 0 else f"code {status}"
+        super().__init__(f"ffmpeg ended with {ended}:\n    " + "\n    ".join(lines[-5:]))
+        self.status = status
+        self.said = lines[-1] if lines else "it said nothing"
 
 
 def find(setting: str = "auto") -> str:
@@ -18,8 +45,7 @@ def find(setting: str = "auto") -> str:
         if _major(setting) is None:
             raise MissingToolError(f"{setting} is no ffmpeg that runs", remedy="correct FFMPEG, or leave it at auto")
         return setting
-    system = shutil.which("ffmpeg")
-    if system and (_major(system) or 0) >= _OLDEST:
+    if system := _system():
         return system
     try:
         import imageio_ffmpeg
@@ -28,26 +54,90 @@ def find(setting: str = "auto") -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def described(setting: str = "auto") -> str:
+    """What `find` will find, for an engine's name: the version, or that it is the embedded one (whose version is in the lock)."""
+    executable = _system() if setting == "auto" else setting
+    return version(executable) if executable else "embedded ffmpeg"
+
+
 def version(executable: str) -> str:
     """`ffmpeg 7.1`, for the record."""
     match = re.search(r"version (\S+)", _banner(executable))
     return f"ffmpeg {match.group(1) if match else 'unknown'}"
 
 
-def command(executable: str) -> list[str]:
-    """The start of every command line: no questions, no network, errors only, no bits that differ from run to run."""
-    # A playlist or a concat script inside a media file may name other files or hosts: https://ffmpeg.org/ffmpeg-protocols.html
-    return [executable, "-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-protocol_whitelist", "file,pipe"]
+def address(path: Path) -> str:
+    """`path` as FFmpeg's programs and libraries take it: neither a leading dash nor a colon is read as something else."""
+    return f"file:{path.absolute()}"
 
 
-def as_input(path: Path) -> str:
-    """`path` as ffmpeg takes it: absolute, so that neither a leading dash nor a colon is read as something else."""
-    return f"file:{path.resolve()}"
+def source(path: Path, *options: str, containers: str = CONTAINERS) -> list[str]:
+    """Arguments for reading `path`; `options` are further input options, `containers` the formats it may have."""
+    # The whitelist is per input: https://ffmpeg.org/ffmpeg-protocols.html#Protocol-Options
+    return ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", containers, *options, "-i", address(path)]
 
 
+def run(executable: str, arguments: Sequence[str], *, on_time: Callable[[float], None] | None = None) -> None:
+    """Run ffmpeg to its end. `on_time` is told the seconds of output written so far.
+
+    Raises OutOfSpaceError, or StageFailedError with ffmpeg's last words.
+    """
+    with running(executable, ["-progress", "pipe:1", "-stats_period", "0.5", *arguments]) as progress:
+        for line in progress:
+            key, _, value = line.decode(errors="replace").partition("=")
+            if key == "out_time_us" and on_time:
+                with suppress(ValueError):  # "N/A" until something is written
+                    on_time(max(0, int(value)) / 1e6)
+
+
+@contextmanager
+def running(executable: str, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+    """ffmpeg at work; the block reads its stdout. Raises like `run` when ffmpeg fails; ends ffmpeg when the block fails."""
+    command = [executable, "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    logger.get().debug("run: %s", subprocess.list2cmdline(command))
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        said: deque[str] = deque(maxlen=20)
+        listener = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
+        listener.start()
+        try:
+            yield process.stdout
+            process.stdout.read()
+            process.wait()
+        finally:
+            process.kill()
+            listener.join()
+    if process.returncode:
+        raise _failure(process.returncode, list(said))
+
+
+def _listen(stderr: IO[bytes], said: deque[str]) -> None:
+    """Keep ffmpeg's last words; a damaged movie makes it say more than anybody wants to store."""
+    for line in stderr:
+        text = line.decode(errors="replace").rstrip()
+        logger.get().debug("ffmpeg: %s", text)
+        said.append(text)
+
+
+def _failure(status: int, said: list[str]) -> OutOfSpaceError | FfmpegError:
+    text = "\n".join(said)
+    if os.strerror(errno.ENOSPC) in text or os.strerror(errno.EDQUOT) in text:
+        return OutOfSpaceError("ffmpeg found the disk full", remedy="free some space where the movie directory is and run again")
+    return FfmpegError(status, said)
+
+
+def _system() -> str | None:
+    """The system's ffmpeg, when it is new enough."""
+    system = shutil.which("ffmpeg")
+    return system if system and (_major(system) or 0) >= _OLDEST else None
+
+
+@lru_cache
 def _banner(executable: str) -> str:
     try:
-        return subprocess.run([executable, "-version"], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30).stdout
+        return subprocess.run(
+            [executable, "-version"], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=30
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -27,15 +27,18 @@ class Span(Artifact):
 
 
 class Stream(Artifact):
-    """One stream of the movie. `start`: its first timestamp on the movie's timeline."""
+    """One stream of the movie; `codec` as FFmpeg calls it, "" when there is no decoder for it.
+
+    `language`: ISO 639 code, the two-letter one where there is one. `dispositions`: FFmpeg's names, such as "default" and "comment".
+    `start`: its first timestamp on the movie's timeline.
+    """
 
     index: int
     kind: Literal["video", "audio", "subtitle", "data", "attachment"]
     codec: str = ""
     language: str | None = None
     title: str | None = None
-    default: bool = False
-    forced: bool = False
+    dispositions: list[str] = []
     start: float = 0.0
     duration: float | None = None
     channels: int | None = None
@@ -43,7 +46,17 @@ class Stream(Artifact):
     sample_rate: int | None = None
     width: int | None = None
     height: int | None = None
-    cover: bool = False
+    timecode: str | None = None
+
+    @property
+    def default(self) -> bool:
+        """Whether players choose it of themselves."""
+        return "default" in self.dispositions
+
+    @property
+    def cover(self) -> bool:
+        """Whether it is a still that goes with the movie, such as cover art."""
+        return "attached_pic" in self.dispositions
 
 
 class AudioTrack(Artifact):
@@ -62,15 +75,24 @@ class Chapter(Span):
     title: str = ""
 
 
-class Media(Artifact):
-    """What demux learnt of the movie. `fps` is a fraction such as "24000/1001"; the WAV's 0 is the movie's 0."""
+class Contents(Artifact):
+    """What a movie file holds. `duration` is 0 where the container does not say; `fps` is a fraction such as "24000/1001"."""
 
     container: str
     duration: float
     fps: str | None = None
     streams: list[Stream]
-    audio: AudioTrack
     chapters: list[Chapter] = []
+
+    def of_kind(self, kind: str) -> list[Stream]:
+        """The streams of one kind, in order."""
+        return [s for s in self.streams if s.kind == kind]
+
+
+class Media(Contents):
+    """What demux learnt of the movie; the WAV's 0 is the movie's 0."""
+
+    audio: AudioTrack
     sample_rate: int = 16000
     num_samples: int
 
@@ -263,10 +285,11 @@ class Corrections(Artifact):
 
 
 class NamedSpeaker(Artifact):
-    """A diarized voice and the name shown for it."""
+    """A diarized voice and the name shown for it: the `automatic` one, until somebody edits it."""
 
     label: str
     name: str
+    automatic: str | None = None
     total_s: float
 
 
