@@ -169,20 +169,8 @@ def wanted(ctx: Context[Options, Inputs, Outputs], known: Metadata) -> Wanted:
         titles=tuple(t for t in (known.title, known.original_title) if t),
         year=known.year,
         runtime_min=media.duration / 60 if media else known.runtime_min,
-        language=two_letters(said),
+        language=said,
     )
-
-
-def two_letters(language: str | None) -> str | None:
-    """ISO 639-1 of a stream's language tag (hin → hi)."""
-    from babelfish import Error, Language
-
-    if not language or len(language) != 3:
-        return language or None
-    try:
-        return str(Language.fromalpha3b(language).alpha2)
-    except (Error, ValueError):
-        return None
 
 
 def check(options: Options, device: Device) -> str:

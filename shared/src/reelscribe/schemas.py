@@ -142,7 +142,10 @@ TermKind = Literal["person", "character", "place", "organisation", "title", "oth
 
 
 class Term(Artifact):
-    """A term of the movie: `weight` 0 to 1, `start`/`end` where it is known to matter only there."""
+    """A term of the movie: `weight` 0 to 1, `start`/`end` where it is known to matter only there.
+
+    `variants` are other right forms of it ("Rathore" of "Inspector Rathore"), to be matched as `text` is.
+    """
 
     text: str
     kind: TermKind
