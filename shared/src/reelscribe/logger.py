@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 NAME = "reelscribe"
@@ -70,7 +71,8 @@ def set_up(log_file: Path | None = None, *, level: str | None = None) -> logging
     logger = get()
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
     logger.propagate = False
     wanted = logging.getLevelName((level or os.environ.get("LOG_LEVEL", "")).upper())
     logger.setLevel(wanted if isinstance(wanted, int) else logging.INFO)
