@@ -282,7 +282,7 @@ class Job:
 
     def _digests(self) -> dict[str, str]:
         script = self.stage.row.script
-        helpers = sorted((script.parent / self.stage.name.replace("-", "_")).glob("*.py"))
+        helpers = sorted((script.parent / self.stage.name.replace("-", "_")).rglob("*.py"))
         lock = NATIVE / "requirements" / f"{self.environment}.txt"
         return {"code": manifest.text_digest(script, *helpers), "lock": manifest.text_digest(lock)}
 

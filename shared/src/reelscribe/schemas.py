@@ -254,6 +254,46 @@ class Segment(Span):
     marks: list[str] = []
 
 
+class Window(Span):
+    """The unit of decoding and bias: at most 30 s, cut in pauses. `speech`: where in it somebody talks; `terms`: texts of the plan's."""
+
+    id: int
+    speech: list[Span]
+    terms: list[str] = []
+
+
+class Chunk(Span):
+    """The unit of checkpoint and retry: `windows` are the numbers of its windows."""
+
+    id: int
+    windows: list[int]
+
+
+class Plan(Artifact):
+    """What asr will decode, and with which terms, written before it begins. `speech`: what the detectors heard, together."""
+
+    duration: float
+    speech: list[Span]
+    windows: list[Window]
+    chunks: list[Chunk]
+    terms: list[Term]
+
+
+class DecodedWindow(Artifact):
+    """The segments of one window; their ids count from 0 in each window."""
+
+    window: int
+    segments: list[Segment]
+
+
+class DecodedChunk(Artifact):
+    """A checkpoint: good for as long as `fingerprint` is that of the chunk to be decoded."""
+
+    id: int
+    fingerprint: str
+    windows: list[DecodedWindow]
+
+
 class Transcript(Artifact):
     """All segments in order; readable by WhisperX's own tools."""
 

@@ -1,0 +1,221 @@
+"""Speech to words with times: windows of speech, cut in pauses, decoded one by one, each with the terms that may be spoken in it.
+
+The plan is written before decoding begins; every finished chunk is kept, and a run that was stopped goes on at the first one missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from asr.checkpoints import Checkpoints
+from asr.engines import Backend, Recognizer, choose, refuse_language
+from asr.plan import make_plan, uses_chunks
+from asr.speech import quietest_in, uncovered
+from reelscribe import manifest, memory, wav
+from reelscribe.artifacts import HashCache, read_json, write_json
+from reelscribe.device_manager import Device
+from reelscribe.errors import StageFailedError
+from reelscribe.schemas import (
+    BiasWindows,
+    Chunk,
+    DecodedChunk,
+    DecodedWindow,
+    Glossary,
+    Media,
+    Plan,
+    Segment,
+    Span,
+    Transcript,
+    Vad,
+    Window,
+)
+from reelscribe.settings import LanguageOption, StageOptions, TranslateOption, option
+from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
+
+REVISION = 1
+Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
+
+
+class Options(StageOptions, LanguageOption, TranslateOption):
+    backend: Literal["auto", "mlx", "whisperx", "sphinx"] = option(
+        "auto", env="WHISPER_BACKEND", help="engine; mlx and whisperx are not in this version yet, auto is sphinx"
+    )
+    allow_draft: bool = option(
+        True, env="ASR_ALLOW_DRAFT", affects_output=False, help="use PocketSphinx, which gives a draft, when no better engine is there"
+    )
+    chunk_duration: int = option(300, env="ASR_CHUNK_DURATION", ge=60, unit="s", help="length of a chunk, the unit of checkpoint")
+    use_chunking: Chunking = option(
+        "auto", env="ASR_USE_CHUNKING", help="decode by chunks; auto: on MPS and over 10 minutes; true and false are always and never"
+    )
+    bias: bool = option(True, env="BIAS", help="let the decoder know the glossary's terms")
+
+
+class Inputs(StageFiles):
+    audio: Path = artifact("audio/audio.wav")
+    media: Path = artifact("media.json", schema=Media)
+    silero: Path = artifact("vad/silero.json", schema=Vad)
+    pyannote: Path = artifact("vad/pyannote.json", schema=Vad)
+    glossary: Path = artifact("glossary/glossary.json", schema=Glossary)
+    bias_windows: Path = artifact("glossary/bias_windows.json", schema=BiasWindows)
+
+
+class Outputs(StageFiles):
+    transcript: Path = artifact("transcription/transcript.json", schema=Transcript)
+    plan: Path = artifact("transcription/plan.json", schema=Plan)
+    chunks: tuple[Path, ...] = artifact("transcription/chunks/chunk_*.json", schema=DecodedChunk)
+
+
+Ctx = Context[Options, Inputs, Outputs]
+
+
+def engine(options: Options) -> Engine:
+    return backend_of(options).engine
+
+
+def backend_of(options: Options) -> Backend:
+    """The engine that the options ask for. Raises UsageError, MissingToolError."""
+    return choose(options.backend, language=options.language, translate=options.translate, allow_draft=options.allow_draft)
+
+
+def run(ctx: Ctx) -> None:
+    backend = backend_of(ctx.options)
+    refuse_marked_language(ctx, backend)
+    announce_draft(ctx, backend)
+    plan = plan_decoding(ctx, backend)
+    write_json(ctx.outputs.plan, plan)
+    decoded = list(decode(ctx, backend, plan))
+    refuse_holes(plan, decoded)
+    write_json(ctx.outputs.transcript, to_transcript(plan, decoded, backend))
+    memory.cleanup()
+
+
+def check(options: Options, device: Device) -> str:
+    import numpy as np
+
+    backend = backend_of(options)
+    window = Window(id=0, start=0.0, end=1.0, speech=[Span(start=0.0, end=1.0)])
+    recognizer = backend.load(Plan(duration=1.0, speech=window.speech, windows=[window], chunks=[], terms=[]))
+    noise = np.random.default_rng(0).normal(0, 0.05, wav.SAMPLE_RATE).astype(np.float32)
+    (segments,) = recognizer.decode([window], [noise])
+    return f"words in a second of noise: {sum(len(s.words) for s in segments)}"
+
+
+# -- before decoding ----------------------------------------------------------------------------------------------------
+
+
+def refuse_marked_language(ctx: Ctx, backend: Backend) -> None:
+    """Raises UsageError when the user named no language and the movie's track is marked with one that the engine does not know."""
+    marked = read_json(ctx.inputs.media, Media).audio.language
+    if ctx.options.language == "auto" and marked not in (None, "und", "mis", "mul", "zxx"):
+        refuse_language(backend, marked.split("-")[0].replace("eng", "en"), f"the audio track is marked {marked!r}")
+
+
+def announce_draft(ctx: Ctx, backend: Backend) -> None:
+    """Say that better engines are missing, when nobody asked for this one."""
+    if not backend.engine.draft:
+        return
+    what = f"draft: {backend.engine.name} errs in about every fourth word of clear speech, and more in noise"
+    if ctx.options.backend == "auto":
+        ctx.fallback(what)
+    else:
+        ctx.log.warning(what)
+
+
+def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
+    """Windows, their terms, and chunks, from what earlier stages found."""
+    options = ctx.options
+    duration = wav.num_samples(ctx.inputs.audio) / wav.SAMPLE_RATE
+    chunked = uses_chunks(options.use_chunking, duration, ctx.device.device)
+    biased = options.bias and backend.bias != "none"
+    plan = make_plan(
+        [read_json(path, Vad) for path in (ctx.inputs.silero, ctx.inputs.pyannote)],
+        duration,
+        quietest_in(ctx.inputs.audio),
+        read_json(ctx.inputs.bias_windows, BiasWindows).windows if biased else [],
+        read_json(ctx.inputs.glossary, Glossary),
+        options.chunk_duration if chunked else None,
+    )
+    how = f"chunked processing (duration={duration:.0f} s, device={ctx.device.device})" if chunked else "whole-file processing"
+    ctx.log.info("Using %s: %d windows, %d chunks", how, len(plan.windows), len(plan.chunks))
+    ctx.log.info("Active bias: %d unique terms", len(plan.terms))
+    ctx.note("windows", len(plan.windows))
+    ctx.note("chunks", len(plan.chunks))
+    ctx.note("terms", len(plan.terms))
+    return plan
+
+
+# -- decoding -----------------------------------------------------------------------------------------------------------
+
+
+def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
+    """Every chunk of the plan, from its checkpoint where there is one."""
+    checkpoints = Checkpoints(ctx.movie_dir / "transcription" / "chunks", plan, what_decides(ctx, backend))
+    checkpoints.remove_others()
+    recognizer: Recognizer | None = None
+    reused = 0
+    for chunk in plan.chunks:
+        done = checkpoints.read(chunk)
+        if done:
+            reused += 1
+        else:
+            recognizer = recognizer or backend.load(plan)
+            done = checkpoints.write(chunk, list(decode_chunk(ctx, backend, recognizer, plan, chunk)))
+            memory.cleanup()
+        ctx.add_output(checkpoints.path(chunk))
+        yield done
+    ctx.note("chunks_reused", reused)
+    if reused:
+        ctx.log.info("%d of %d chunks were decoded before", reused, len(plan.chunks))
+
+
+def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
+    """What decides the words of a chunk besides its windows and terms."""
+    known = manifest.locked_versions(STAGE.environment(ctx.options))
+    return {
+        "audio": HashCache(ctx.movie_dir).digest(ctx.inputs.audio),
+        "engine": backend.engine.model_dump(),
+        "versions": {name: known.get(name, "") for name in backend.engine.packages},
+        "language": ctx.options.language,
+        "translate": ctx.options.translate,
+        "revision": REVISION,
+    }
+
+
+def decode_chunk(ctx: Ctx, backend: Backend, recognizer: Recognizer, plan: Plan, chunk: Chunk) -> Iterator[DecodedWindow]:
+    """The windows of one chunk, decoded in the batches that the plan gives."""
+    for first in range(0, len(chunk.windows), backend.batch):
+        windows = [plan.windows[number] for number in chunk.windows[first : first + backend.batch]]
+        samples = [wav.read(ctx.inputs.audio, w.start, w.end) for w in windows]
+        for window, segments in zip(windows, recognizer.decode(windows, samples), strict=True):
+            yield DecodedWindow(window=window.id, segments=segments)
+        ctx.progress.update(windows[-1].end, plan.duration, f"at {windows[-1].end:.0f} of {plan.duration:.0f} s")
+
+
+# -- after decoding -----------------------------------------------------------------------------------------------------
+
+
+def refuse_holes(plan: Plan, decoded: list[DecodedChunk]) -> None:
+    """Raises StageFailedError when speech that the detectors heard lies in no decoded window."""
+    holes = uncovered(plan.speech, [plan.windows[w.window] for chunk in decoded for w in chunk.windows])
+    if holes:
+        missing = sum(h.end - h.start for h in holes)
+        raise StageFailedError(f"{missing:.1f} s of speech were not decoded, the first at {holes[0].start:.1f} s")
+
+
+def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend) -> Transcript:
+    """All segments in order, numbered."""
+    segments: list[Segment] = []
+    for window in (w for chunk in decoded for w in chunk.windows):
+        segments += [s.model_copy(update={"id": len(segments) + number}) for number, s in enumerate(window.segments)]
+    found = backend.engine
+    return Transcript(segments=segments, language="en", engine=found.name, model=found.model, draft=found.draft, duration=plan.duration)
+
+
+STAGE = Stage(name="asr", revision=REVISION, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+
+if __name__ == "__main__":
+    main(STAGE)

@@ -1,0 +1,55 @@
+"""Decoded chunks on disk: what a killed run has finished, the next one does not decode again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reelscribe.artifacts import read_json, write_json
+from reelscribe.errors import BadInputError
+from reelscribe.manifest import fingerprint
+from reelscribe.schemas import Chunk, DecodedChunk, DecodedWindow, Plan
+
+
+class Checkpoints:
+    """`folder`/chunk_NNNN.json. `decides`: what, besides a chunk's windows and terms, decides its words."""
+
+    def __init__(self, folder: Path, plan: Plan, decides: dict[str, Any]) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._decides = decides
+
+    def path(self, chunk: Chunk) -> Path:
+        """Where the chunk is kept."""
+        return self._folder / f"chunk_{chunk.id:04d}.json"
+
+    def read(self, chunk: Chunk) -> DecodedChunk | None:
+        """The chunk as it was decoded from just this audio with just these settings and terms; None when it was not."""
+        if not self.path(chunk).exists():
+            return None
+        try:
+            found = read_json(self.path(chunk), DecodedChunk)
+        except BadInputError:
+            return None
+        return found if found.fingerprint == self._fingerprint(chunk) else None
+
+    def write(self, chunk: Chunk, windows: Sequence[DecodedWindow]) -> DecodedChunk:
+        """Keep the chunk; it is whole on disk when this returns."""
+        write_json(self.path(chunk), DecodedChunk(id=chunk.id, fingerprint=self._fingerprint(chunk), windows=list(windows)))
+        # As it was stored: a chunk that was just decoded must not differ from one that was read back, not even in rounding.
+        return read_json(self.path(chunk), DecodedChunk)
+
+    def remove_others(self) -> None:
+        """Chunks of an earlier plan that this one does not have."""
+        expected = {self.path(chunk) for chunk in self._plan.chunks}
+        for path in self._folder.glob("chunk_*.json"):
+            if path not in expected:
+                path.unlink()
+
+    def _fingerprint(self, chunk: Chunk) -> str:
+        windows = [self._plan.windows[number] for number in chunk.windows]
+        used = {text for window in windows for text in window.terms}
+        terms = [term for term in self._plan.terms if term.text in used]
+        dumped = {"windows": [w.model_dump() for w in windows], "terms": [t.model_dump() for t in terms]}
+        return fingerprint({**self._decides, **dumped})
