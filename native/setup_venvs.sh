@@ -29,7 +29,7 @@ NATIVE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
 SHARED="$(dirname "$NATIVE")/shared"
 VENVS="$NATIVE/venvs"
 LOCKS="$NATIVE/requirements"
-BUSY="$VENVS/.busy"   # a symbolic link to "host:pid" of the set-up at work: made atomically, readable at once
+BUSY="$VENVS/.busy"      # a symbolic link to "host:pid" of the set-up at work: made atomically, readable at once
 STAMP="reelscribe.stamp" # in each environment: what it was built from
 
 UV_LEAST="0.7" # the first whose own backend builds shared/ without fetching anything
@@ -47,8 +47,8 @@ usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$NATIVE/setup_venvs.sh
 
 # Print every environment of the stage table, one a line, in the table's order.
 stage_environments() {
-  local number stage environments rest
-  while read -r number stage environments rest; do
+  local number environments
+  while read -r number _ environments _; do
     case "$number" in '' | '#'*) continue ;; esac
     echo "$environments" | tr ',' '\n'
   done <"$NATIVE/stages.txt"
@@ -108,7 +108,7 @@ why_build() {
   why=""
   if [[ ! -e "$VENVS/$env" ]]; then
     why="it is missing"
-    for leftover in "$VENVS/.$env.new."*; do
+    for leftover in "$VENVS/.new.$env."*; do
       if [[ -e "$leftover" ]]; then why="its last set-up was interrupted"; fi
     done
   elif [[ ! -x "$VENVS/$env/bin/python" ]]; then
@@ -121,8 +121,8 @@ why_build() {
       why="its lock changed"
     elif [[ "$stamp_shared" != "$(digest_of "$SHARED/pyproject.toml")" ]]; then
       why="shared/pyproject.toml changed"
-    elif [[ -n "$PYTHON_VERSION" && "$stamp_python" != "$PYTHON_VERSION" ]]; then
-      why="it has Python $stamp_python, not $PYTHON_VERSION"
+    elif [[ -n "$WANTED_PYTHON" && "$stamp_python" != "$WANTED_PYTHON" ]]; then
+      why="it has Python $stamp_python, not $WANTED_PYTHON"
     elif [[ -n "$stamp_torch" && "$TORCH_BACKEND" != auto && "$stamp_torch" != "$TORCH_BACKEND" ]]; then
       why="it has the $stamp_torch build of torch, not the $TORCH_BACKEND one"
     elif [[ "$stamp_torch" == cpu && "$TORCH_BACKEND" == auto ]] && has_nvidia_gpu; then
@@ -181,17 +181,22 @@ clean_up() {
     kill "$SUPERVISOR" 2>/dev/null || true
     wait "$SUPERVISOR" 2>/dev/null || true
   fi
-  rm -rf "$VENVS/".*.new.$$
-  if [[ "$(readlink "$BUSY" 2>/dev/null)" == "$ME" ]]; then rm -f "$BUSY"; fi
+  rm -rf "$VENVS/.new."*".$$"
+  if holds_turn "$ME"; then rm -f "$BUSY"; fi
   exit "$status"
 }
 
 # --- one set-up at a time ---------------------------------------------------------------------------------------------
 
-# holder_lives HOST:PID : no when it is a process of this machine that is no set-up any more.
+holds_turn() { [[ "$(readlink "$BUSY" 2>/dev/null)" == "$1" ]]; }
+
+# holder_lives HOST:PID : no when that is a process of this machine that has ended or is no set-up any more.
 holder_lives() {
-  [[ "${1%:*}" != "$(hostname)" ]] && return 0
-  case "$(ps -p "${1##*:}" -o command= 2>/dev/null)" in *setup_venvs*) return 0 ;; *) return 1 ;; esac
+  local pid="${1##*:}" command
+  if [[ "${1%:*}" != "$(uname -n)" ]]; then return 0; fi
+  kill -0 "$pid" 2>/dev/null || return 1
+  command="$(ps -p "$pid" -o command= 2>/dev/null || tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || true)"
+  case "$command" in '' | *setup_venvs*) return 0 ;; *) return 1 ;; esac
 }
 
 # Wait for the turn. A lost race costs double work and nothing else: what is built is swapped in by renames.
@@ -201,7 +206,7 @@ take_turn() {
     [[ -w "$VENVS" ]] || die 6 "$VENVS cannot be written: check its owner and rights"
     holder="$(readlink "$BUSY" || true)"
     if [[ -n "$holder" ]] && ! holder_lives "$holder"; then
-      if [[ "$(readlink "$BUSY" || true)" == "$holder" ]]; then rm -f "$BUSY"; fi
+      if holds_turn "$holder"; then rm -f "$BUSY"; fi
       continue
     fi
     if ((waited_s % 60 == 0)); then
@@ -213,27 +218,31 @@ take_turn() {
   done
 }
 
-# Whatever else is under way belongs to a set-up that was killed: put an environment back that it had just moved aside.
+# A set-up that was killed while it swapped has left an environment aside: put it back.
 mend() {
   local old env
-  for old in "$VENVS/".*.old.*; do
+  for old in "$VENVS/.old."*; do
     [[ -e "$old" ]] || continue
-    env="${old##*/.}"
-    env="${env%.old.*}"
+    env="${old#"$VENVS/.old."}"
+    env="${env%.*}"
     if [[ -e "$VENVS/$env" ]]; then rm -rf "$old"; else mv "$old" "$VENVS/$env"; fi
   done
-  rm -rf "$VENVS/".*.new.*
 }
 
 # --- the tools --------------------------------------------------------------------------------------------------------
 
+# Prints version and path of the interpreter. The path is resolved: python3 may be another version tomorrow.
+ASK_PYTHON='
+import os, platform, sys
+if not (3, 10) <= sys.version_info[:2] <= (3, 13): sys.exit(1)
+if sys.platform == "darwin" and platform.machine() != "arm64": sys.exit(1)
+print(platform.python_version(), os.path.realpath(sys.executable))
+'
+
 # fit_python COMMAND : sets PYTHON_PATH and PYTHON_VERSION when it is a Python that the locks are made for.
 fit_python() {
   local answer
-  command -v "$1" >/dev/null 2>&1 || return 1
-  answer="$("$1" -c 'import os, platform, sys
-fit = (3, 10) <= sys.version_info[:2] <= (3, 13) and (sys.platform != "darwin" or platform.machine() == "arm64")
-print(platform.python_version(), os.path.realpath(sys.executable)) if fit else sys.exit(1)' 2>/dev/null)" || return 1
+  answer="$("$1" -c "$ASK_PYTHON" 2>/dev/null)" || return 1
   PYTHON_VERSION="${answer%% *}"
   PYTHON_PATH="${answer#* }"
 }
@@ -261,14 +270,12 @@ at_least() {
 
 find_uv() {
   local version
-  if command -v uv >/dev/null 2>&1; then
-    version="$(uv --version)"
+  if version="$(uv --version 2>/dev/null)"; then
     version="${version#uv }"
     if at_least "$version" "$UV_LEAST"; then
       UV="$(command -v uv)"
       return
     fi
-    say "uv $version is older than $UV_LEAST: fetching one for this project"
   fi
   UV="$VENVS/.bootstrap/bin/uv"
   if [[ "$(cat "$VENVS/.bootstrap/$STAMP" 2>/dev/null)" != "$(digest_of "$LOCKS/bootstrap.txt")" ]]; then fetch_uv; fi
@@ -276,8 +283,9 @@ find_uv() {
 
 # With pip in an environment of its own, else (Debian without python3-venv) with the Python's own pip.
 fetch_uv() {
-  local new="$VENVS/.bootstrap.new.$$" install=(-m pip install --quiet --disable-pip-version-check --require-hashes -r "$LOCKS/bootstrap.txt")
-  say "fetching uv with pip: this machine has none"
+  local new="$VENVS/.new..bootstrap.$$" install=(-m pip install --quiet --disable-pip-version-check)
+  install+=(--require-hashes -r "$LOCKS/bootstrap.txt")
+  say "fetching uv with pip: this machine has none, or one older than $UV_LEAST"
   if "$PYTHON_PATH" -m venv "$new" >/dev/null 2>&1; then
     supervised uv "$new/bin/python" "${install[@]}" || failed "uv" "pip could not fetch it"
   elif "$PYTHON_PATH" -m pip --version >/dev/null 2>&1; then
@@ -302,7 +310,8 @@ pip_setting() {
     while IFS= read -r line; do
       case "$line" in "$section.$1="*) ;; *) continue ;; esac
       line="${line#*=?}" # pip prints Python's repr: quoted, \n between several
-      echo "${line%?}" | sed 's/\\n/ /g'
+      line="${line%?}"
+      echo "${line//\\n/ }"
       return
     done <<<"$PIP_CONFIG"
   done
@@ -409,17 +418,16 @@ run_uv() {
 
 # swap ENV : what was built takes the place of what was there.
 swap() {
-  local new="$VENVS/.$1.new.$$" old="$VENVS/.$1.old.$$"
-  if [[ "$1" == .bootstrap ]]; then new="$VENVS/.bootstrap.new.$$" old="$VENVS/.bootstrap.old.$$"; fi
+  local old="$VENVS/.old.$1.$$"
   if [[ -e "$VENVS/$1" ]]; then mv "$VENVS/$1" "$old"; fi
-  mv "$new" "$VENVS/$1"
+  mv "$VENVS/.new.$1.$$" "$VENVS/$1"
   rm -rf "$old"
 }
 
 build() {
-  local env="$1" new="$VENVS/.$1.new.$$" lock="$LOCKS/$1.txt" torch="" started=$SECONDS arguments=()
+  local env="$1" new="$VENVS/.new.$1.$$" lock="$LOCKS/$1.txt" torch="" started=$SECONDS arguments=()
   say "$env: building, because $why"
-  rm -rf "$new"
+  rm -rf "$VENVS/.new.$env."*
   run_uv "$env" venv --no-project --relocatable --python "$PYTHON_PATH" --prompt "$env" "$new" || failed "$env" "no venv"
   if grep -q '^torch==' "$lock"; then
     choose_torch
@@ -447,13 +455,14 @@ build() {
 build_all() {
   local env
   mkdir -p "$VENVS"
-  ME="$(hostname):$$"
-  LOG="$VENVS/.log.new.$$"
+  ME="$(uname -n):$$"
+  LOG="$VENVS/.new.log.$$"
   trap clean_up EXIT
   trap 'interrupted 130' INT
   trap 'interrupted 143' TERM
   trap 'interrupted 129' HUP
   take_turn
+  mend
   find_python
   find_uv
   honour_pip_settings
@@ -488,7 +497,7 @@ check() {
 
 main() {
   local mode=build env known wanted=() stale=()
-  FORCE=no WATCH=$$ UV="" TORCH="" SUPERVISOR="" ME="" LOG="" PYTHON_PATH="" PYTHON_VERSION=""
+  FORCE=no WATCH=$$ UV="" TORCH="" SUPERVISOR="" ME="" LOG="" PYTHON_PATH="" PYTHON_VERSION="" WANTED_PYTHON=""
   TORCH_BACKEND="${TORCH_BACKEND:-auto}"
   case "$TORCH_BACKEND" in auto | cpu | pypi) ;; *) die 2 "TORCH_BACKEND=$TORCH_BACKEND: it is auto, cpu or pypi" ;; esac
   known=" $(all_environments | tr '\n' ' ')"
@@ -518,7 +527,10 @@ main() {
     for env in $known; do wanted+=("$env"); done
   fi
   read_digests
-  if [[ -n "${PYTHON:-}" ]]; then find_python; fi
+  if [[ -n "${PYTHON:-}" ]]; then
+    find_python
+    WANTED_PYTHON="$PYTHON_VERSION"
+  fi
   if [[ "$mode" != build ]]; then
     "$mode" "${wanted[@]}"
     return

@@ -5,8 +5,8 @@
 #
 #   (nothing)   lock again; versions move only where a .in demands it
 #   --upgrade   take the newest versions that all the .in files allow
-#   --check     change nothing: prove that each lock agrees with its .in, and that every package of it can be
-#               installed on Python 3.10-3.13 on Linux (x86_64, ARM) and on macOS (Apple Silicon)
+#   --check     change nothing: prove that each lock agrees with its .in, and that all of them resolve, to builds and
+#               without a compiler, on Python 3.10-3.13 on Linux (x86_64, ARM) and on macOS (Apple Silicon)
 #
 # Every lock holds the packages of its .in and what shared/pyproject.toml depends on. First all environments are
 # resolved together into constraints.txt, then each one within it: a package has one version wherever it is used.
@@ -26,8 +26,8 @@ PLATFORMS="x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin"
 PLATFORMS_MLX="x86_64-manylinux_2_35 aarch64-manylinux_2_35 aarch64-apple-darwin"
 export MACOSX_DEPLOYMENT_TARGET=14.0
 
-# What this machine's uv and pip are told must not leak into a lock.
-export UV_NO_CONFIG=1 UV_PYTHON_DOWNLOADS=never
+# What this machine's uv and pip are told must not leak into a lock; [tool.uv] of shared/pyproject.toml must hold.
+export XDG_CONFIG_HOME=/nowhere XDG_CONFIG_DIRS=/nowhere UV_PYTHON_DOWNLOADS=never
 unset UV_FIND_LINKS UV_EXTRA_INDEX_URL UV_INDEX UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_EXCLUDE_NEWER UV_TORCH_BACKEND
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]##*/}"; }
@@ -47,17 +47,25 @@ find_uv() {
 environments() {
   local file
   for file in *.in; do
-    case "$file" in constraints.in | torch.in) ;; *) echo "${file%.in}" ;; esac
+    case "$file" in bootstrap.in | constraints.in | torch.in) ;; *) echo "${file%.in}" ;; esac
   done
 }
 
-# compile OUTPUT ARGUMENT... : one universal resolution, written to OUTPUT (whose present versions are kept).
+# What uv writes behind a package that every machine of [tool.uv] in shared/pyproject.toml needs.
+EVERYWHERE="(python_full_version < '3.14' and platform_machine == 'arm64' and sys_platform == 'darwin')\
+ or (python_full_version < '3.14' and platform_machine == 'aarch64' and sys_platform == 'linux')\
+ or (python_full_version < '3.14' and platform_machine == 'x86_64' and sys_platform == 'linux')"
+
+# compile OUTPUT ARGUMENT... : one universal resolution, written to OUTPUT (whose present versions are kept). Packages for
+# all our machines get no marker: easier to read, and elsewhere an install fails aloud instead of leaving them out.
 compile() {
   local output="$1"
   shift
-  "$UV" pip compile --quiet --universal --fork-strategy fewest --python-version 3.10 --no-emit-index-url \
-    --no-emit-find-links --overrides overrides.txt --excludes excludes.txt \
+  "$UV" pip compile --quiet --project ../../shared --universal --fork-strategy fewest --python-version 3.10 \
+    --no-annotate --no-emit-index-url --no-emit-find-links --overrides overrides.txt --excludes excludes.txt \
     --custom-compile-command "native/requirements/lock.sh" "$@" --output-file "$output" >/dev/null
+  sed "s/ ; $EVERYWHERE//" "$output" >"$output.new"
+  mv "$output.new" "$output"
 }
 
 # lock_all FOLDER [--upgrade] : constraints.txt and every <env>.txt, into FOLDER.
@@ -65,50 +73,64 @@ lock_all() {
   local folder="$1" env inputs=() excludes
   shift
   for env in $(environments); do inputs+=("$env.in"); done
-  compile "$folder/constraints.txt" --no-annotate --constraints constraints.in "$@" ../../shared/pyproject.toml "${inputs[@]}"
+  compile "$folder/constraints.txt" --constraints constraints.in "$@" ../../shared/pyproject.toml "${inputs[@]}"
+  compile "$folder/bootstrap.txt" --generate-hashes "$@" bootstrap.in
   for env in $(environments); do
     excludes=()
     if [[ -f "$env.excludes.txt" ]]; then excludes=(--excludes "$env.excludes.txt"); fi
-    compile "$folder/$env.txt" --generate-hashes --no-annotate --constraints "$folder/constraints.txt" \
+    compile "$folder/$env.txt" --generate-hashes --constraints "$folder/constraints.txt" \
       ${excludes[@]+"${excludes[@]}"} "$@" ../../shared/pyproject.toml "$env.in"
   done
 }
 
-# installs ENV PYTHON PLATFORM : every package of the lock has a build for it.
-installs() {
-  local source=()
-  # The one package that is built from source: pocketsphinx has no builds for these.
-  case "$1 $2 $3" in "asr 3.10 aarch64-manylinux"* | "asr 3.12 aarch64-manylinux"*) source=(--no-binary pocketsphinx) ;; esac
-  "$UV" pip compile --quiet --no-deps --no-header --only-binary :all: ${source[@]+"${source[@]}"} \
-    --python-version "$2" --python-platform "$3" "$1.txt" >/dev/null
+# resolves PYTHON PLATFORM ENV... : the environments' .in together resolve there to what the locks pin, from builds alone.
+resolves() {
+  local python="$1" platform="$2" env inputs=() options=()
+  shift 2
+  for env in "$@"; do
+    inputs+=("$env.in")
+    if [[ $# == 1 && -f "$env.excludes.txt" ]]; then options=(--excludes "$env.excludes.txt"); fi
+  done
+  # The one package that is built from source, and only there: it has no builds for these.
+  case "$python $platform" in "3.10 aarch64-many"* | "3.12 aarch64-many"*) options+=(--no-binary pocketsphinx) ;; esac
+  "$UV" pip compile --quiet --no-header --only-binary :all: ${options[@]+"${options[@]}"} --constraints constraints.txt \
+    --overrides overrides.txt --excludes excludes.txt --python-version "$python" --python-platform "$platform" \
+    ../../shared/pyproject.toml "${inputs[@]}" >/dev/null
 }
 
+# prove PLATFORMS ENV... : print a line for each platform and Python; fail if one does not resolve.
+prove() {
+  local platforms="$1" platform python status=0
+  shift
+  for platform in $platforms; do
+    for python in $PYTHONS; do
+      if resolves "$python" "$platform" "$@"; then
+        echo "ok Python $python $platform: $*"
+      else
+        echo "lock.sh: does not resolve on $platform with Python $python: $*" >&2
+        status=1
+      fi
+    done
+  done
+  return "$status"
+}
+
+# Every lock is within constraints.txt (the tests hold that), so what is proved of all together holds for each.
 check() {
-  local folder env python platform platforms failed=0
+  local folder env failed=0 others=()
   folder="$(mktemp -d)"
   trap 'rm -rf "$folder"' EXIT
   cp ./*.txt "$folder/"
   lock_all "$folder"
-  for env in constraints $(environments); do
+  for env in constraints bootstrap $(environments); do
     cmp -s "$env.txt" "$folder/$env.txt" || {
-      echo "lock.sh: $env.txt is not what $env.in gives: run native/requirements/lock.sh" >&2
+      echo "lock.sh: $env.txt is stale: run native/requirements/lock.sh" >&2
       failed=1
     }
+    case "$env" in constraints | bootstrap | asr-mlx) ;; *) others+=("$env") ;; esac
   done
-  for env in $(environments); do
-    platforms="$PLATFORMS"
-    if [[ "$env" == asr-mlx ]]; then platforms="$PLATFORMS_MLX"; fi
-    for platform in $platforms; do
-      for python in $PYTHONS; do
-        if installs "$env" "$python" "$platform"; then
-          echo "ok $env $platform Python $python"
-        else
-          echo "lock.sh: $env cannot be installed on $platform with Python $python" >&2
-          failed=1
-        fi
-      done
-    done
-  done
+  prove "$PLATFORMS" "${others[@]}" || failed=1
+  prove "$PLATFORMS_MLX" asr-mlx || failed=1
   [[ "$failed" == 0 ]] || exit 6
 }
 
