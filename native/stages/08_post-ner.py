@@ -1,0 +1,128 @@
+"""post-ner: joins the words with the speakers' turns and mends names that the glossary knows.
+
+Every word gets the speaker of its turn (or `unknown`, where no turn is near), segments are split where the speaker changes, and
+names spelt wrong are replaced by the glossary's spelling. Each change is in corrected/corrections.json with its scores.
+
+corrected/speakers.json may be edited: write a voice's `name`. It is used at once by the later stages and survives a new run of
+this one, even when diarization numbers its voices differently.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from post_ner import frequency, naming, turns
+from reelscribe.artifacts import read_json, write_json
+from reelscribe.device_manager import Device
+from reelscribe.languages import joiner
+from reelscribe.schemas import Corrections, Diarization, Glossary, Segment, Speakers, Transcript
+from reelscribe.settings import StageOptions, option
+from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
+
+
+class Options(StageOptions):
+    """What can be set."""
+
+    correct_names: bool = option(True, env="CORRECT_NAMES", help="mend names that the glossary knows; false: speakers only")
+
+
+class Inputs(StageFiles):
+    """Files read."""
+
+    transcript: Path = artifact("transcription/transcript.json", schema=Transcript)
+    diarization: Path = artifact("diarization/diarization.json", schema=Diarization)
+    glossary: Path = artifact("glossary/glossary.json", schema=Glossary)
+
+
+class Outputs(StageFiles):
+    """Files written."""
+
+    transcript: Path = artifact("corrected/transcript.json", schema=Transcript)
+    corrections: Path = artifact("corrected/corrections.json", schema=Corrections)
+    speakers: Path = artifact("corrected/speakers.json", schema=Speakers)
+
+
+def engine(options: Options) -> Engine:
+    """String distances, phonetic codes and word frequencies."""
+    return Engine(name="rapidfuzz", packages=("rapidfuzz", "jellyfish", "wordfreq"))
+
+
+def run(ctx: Context[Options, Inputs, Outputs]) -> None:
+    """Speakers, names, names of speakers."""
+    transcript = read_json(ctx.inputs.transcript, Transcript)
+    diarization = read_json(ctx.inputs.diarization, Diarization)
+    exclusive = turns.Turns(diarization.exclusive)
+    kept = kept_names(ctx, exclusive)
+
+    segments = with_speakers(transcript, exclusive)
+    segments, corrections = mended(ctx, transcript.language, segments)
+    speakers = naming.named(naming.in_order(segments, diarization), diarization, kept)
+
+    report(ctx, segments, corrections, speakers)
+    write_json(ctx.outputs.corrections, corrections)
+    write_json(ctx.outputs.transcript, transcript.model_copy(update={"segments": segments}))
+    write_json(ctx.outputs.speakers, speakers)
+
+
+def kept_names(ctx: Context[Options, Inputs, Outputs], exclusive: turns.Turns) -> dict[str, str]:
+    """Names the user wrote into the files of an earlier run, by today's labels."""
+    if not ctx.outputs.speakers.is_file():
+        return {}
+    before = read_json(ctx.outputs.transcript, Transcript) if ctx.outputs.transcript.is_file() else None
+    return naming.kept_names(read_json(ctx.outputs.speakers, Speakers), before, exclusive)
+
+
+def with_speakers(transcript: Transcript, exclusive: turns.Turns) -> list[Segment]:
+    """The segments with their speakers, split where the speaker changes, and numbered anew."""
+    between = joiner(transcript.language)
+    pieces = [piece for segment in transcript.segments for piece in turns.with_speakers(segment, exclusive, between)]
+    return [piece.model_copy(update={"id": number}) for number, piece in enumerate(pieces)]
+
+
+def mended(ctx: Context[Options, Inputs, Outputs], language: str, segments: list[Segment]) -> tuple[list[Segment], Corrections]:
+    """The segments with names mended, and the ledger."""
+    from post_ner.correct import THRESHOLD, Corrector, is_cased
+
+    if not ctx.options.correct_names:
+        return segments, Corrections(corrections=[], threshold=THRESHOLD)
+    if not joiner(language):
+        ctx.fallback(f"names are not mended in {language}: its script has no spaces between words")
+        return segments, Corrections(corrections=[], threshold=THRESHOLD)
+    if not frequency.listed(language):
+        ctx.fallback(f"there is no list of common words in {language}: only English ones are protected from being taken for names")
+    glossary = read_json(ctx.inputs.glossary, Glossary)
+    corrector = Corrector(glossary, frequency.zipf(language), cased=is_cased(segments))
+    return corrector.correct(segments)
+
+
+def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corrections: Corrections, speakers: Speakers) -> None:
+    """What a user wants to know, and the facts for the manifest."""
+    unknown = sum(word.speaker == turns.UNKNOWN for segment in segments for word in segment.words)
+    changed = Counter(f"{c.old} → {c.new}" for c in corrections.corrections)
+    ctx.log.info(
+        "%d speakers, %d segments%s", len(speakers.speakers), len(segments), f", {unknown} words without a speaker" if unknown else ""
+    )
+    most = ", ".join(f"{change} (×{times})" if times > 1 else change for change, times in changed.most_common(5))
+    ctx.log.info("%d names mended%s", len(corrections.corrections), f": {most}{' …' if len(changed) > 5 else ''}" if most else "")
+    ctx.note("speakers", len(speakers.speakers))
+    ctx.note("corrections", len(corrections.corrections))
+    ctx.note("words_without_speaker", unknown)
+
+
+def check(options: Options, device: Device) -> str:
+    """Mend one name."""
+    from post_ner.correct import Corrector
+    from reelscribe.schemas import Term, Word
+
+    glossary = Glossary(terms=[Term(text="Jaidev Rathore", kind="character", weight=1, source="check")], pipeline="check")
+    words = [Word(word=text, start=i, end=i + 1) for i, text in enumerate(["Then", "Inspector", "Rathor", "came"])]
+    segment = Segment(id=0, start=0, end=4, text="Then Inspector Rathor came", words=words)
+    (after,), _ = Corrector(glossary, frequency.zipf("en"), cased=True).correct([segment])
+    return f"{segment.text!r} became {after.text!r}"
+
+
+STAGE = Stage(name="post-ner", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+
+if __name__ == "__main__":
+    main(STAGE)

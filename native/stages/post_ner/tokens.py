@@ -1,0 +1,36 @@
+"""Words as they are written, taken apart for comparing and put together again."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_PARTS = re.compile(r"^(?P<lead>[\W_]*)(?P<core>.*?)(?P<possessive>['’][sS])?(?P<trail>[\W_]*)$", re.DOTALL)
+_LATIN_MARKS = re.compile(r"[\u0300-\u036f]")  # only these: the vowel signs of Indic scripts are marks too
+_NOT_LETTERS = re.compile(r"[^\w]|_")
+
+
+def fold(text: str) -> str:
+    """`text` for comparing: no case, accents, hyphens, apostrophes or spaces."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return _NOT_LETTERS.sub("", unicodedata.normalize("NFC", _LATIN_MARKS.sub("", decomposed)))
+
+
+@dataclass(frozen=True)
+class Token:
+    """A written word: `"Jaidev's,` is lead `"`, core `Jaidev`, possessive `'s`, trail `,`; `key` is the folded core."""
+
+    lead: str
+    core: str
+    possessive: str
+    trail: str
+    key: str
+
+
+def parse(word: str) -> Token:
+    """`word` in its parts; without a letter or digit the core is empty."""
+    match = _PARTS.match(word)
+    assert match, "the pattern takes any text"
+    lead, core, possessive, trail = (match[name] or "" for name in ("lead", "core", "possessive", "trail"))
+    return Token(lead, core, possessive, trail, fold(core))
