@@ -21,6 +21,7 @@ _MAX_WORDS = 6
 # In running text almost every second word is a stop word of its language; in another language hardly any is.
 _LEAST_STOP_WORDS = 0.2
 _CAPITALS = "CAPITALS"
+_BEFORE_A_PLACE = ["in", "near"]
 # Labels of spaCy's English (OntoNotes) and other pipelines (WikiNER); dates, numbers and the like are no names.
 _KINDS: dict[str, TermKind] = {
     "PERSON": "character",
@@ -130,7 +131,7 @@ def _entity(ent: Any) -> Entity | None:
     if ent.ent_id_:
         return Entity(ent.ent_id_, "character", known=ent.ent_id_)
     words = [t for t in ent if not t.is_space]
-    while words and (words[0].is_stop or words[0].is_punct):
+    while words and (words[0].is_stop or words[0].is_punct or words[0].text in _BEFORE_A_PLACE):
         words.pop(0)
     while words and (words[-1].is_stop or words[-1].is_punct or words[-1].text in ("'s", "’s")):
         words.pop()
@@ -156,7 +157,7 @@ def _english_rules() -> Iterator[dict[str, Any]]:
     yield {"label": "FAC", "pattern": [several, {"TEXT": {"IN": sorted(PLACES)}}]}
     yield {"label": "ORG", "pattern": [several, {"TEXT": {"IN": sorted(ORGANISATIONS)}}]}
     yield {"label": "ORG", "pattern": [{"IS_UPPER": True, "IS_ALPHA": True, "LENGTH": {">=": 2}}]}
-    yield {"label": "GPE", "pattern": [{"LOWER": {"IN": ["in", "near"]}, "IS_TITLE": False}, several]}
+    yield {"label": "GPE", "pattern": [{"LOWER": {"IN": _BEFORE_A_PLACE}, "IS_TITLE": False}, several]}
 
 
 def _capitals() -> Iterator[dict[str, Any]]:

@@ -50,6 +50,12 @@ def name_of(role: str) -> Name | None:
     return Name(text, tuple(dict.fromkeys(word for word in names if word != text and is_said_alone(word))))
 
 
+def of_person(name: str) -> Name:
+    """A real person's name, in which no word is a role."""
+    text = " ".join(name.split())
+    return Name(text, tuple(dict.fromkeys(word for part in text.split() if (word := _bare(part)) != text and is_said_alone(word))))
+
+
 def is_name(word: str) -> bool:
     """Whether a word of a name is more than a title, a particle, an initial or a number."""
     plain = word.casefold()

@@ -46,9 +46,8 @@ def characters(metadata: Metadata) -> Iterator[Term]:
         weight = max(LEAST_CHARACTER, LEAD - LESS_EACH * billing)
         for name in names.characters(actor.character):
             yield _term(name, "character", weight, "cast")
-        own = names.name_of(actor.name) if names.plays_self(actor.character) else None
-        if own:
-            yield _term(own, "person", weight, "cast")
+        if names.plays_self(actor.character):
+            yield _term(names.of_person(actor.name), "person", weight, "cast")
 
 
 def people(metadata: Metadata) -> Iterator[Term]:

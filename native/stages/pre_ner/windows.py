@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pre_ner import glossary_file
 from pre_ner.terms import Evidence
 from reelscribe.schemas import BiasWindow, BiasWindows, Term
 
@@ -37,8 +38,11 @@ def _expected(start: float, end: float, terms: Sequence[Term], evidence: Sequenc
     """Texts of the terms that may be spoken between `start` and `end`, the most important first, each once."""
     likely = {e.text for e in evidence if e.start < end and start < e.end}
     there = [t for t in terms if t.weight >= LEAST_WEIGHT and _overlaps(t, start, end)]
-    ranked = sorted(there, key=lambda t: -(t.weight + EVIDENCE_BONUS * (t.text in likely and t.weight < 1)))
-    return list(dict.fromkeys(term.text for term in ranked))
+
+    def importance(term: Term) -> tuple[bool, float]:
+        return term.weight >= glossary_file.WEIGHT, term.weight + EVIDENCE_BONUS * (term.text in likely)
+
+    return list(dict.fromkeys(term.text for term in sorted(there, key=importance, reverse=True)))
 
 
 def _overlaps(term: Term, start: float, end: float) -> bool:

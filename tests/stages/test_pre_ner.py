@@ -1,0 +1,437 @@
+"""pre-ner: the glossary from metadata, plot, chapters and the user's file, and the bias windows made of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import textwrap
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import python_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pre_ner import glossary_file, names, pipelines, terms, windows
+from pre_ner.entities import place_of
+from pre_ner.terms import Evidence
+from reelscribe.errors import BadInputError
+from reelscribe.schemas import CastMember, Metadata, Term
+from reelscribe.stage_table import NATIVE
+
+RunStage = Callable[..., subprocess.CompletedProcess[str]]
+
+METADATA: dict[str, Any] = {
+    "title": "The Night Train",
+    "original_title": "Raat Ki Rail",
+    "original_language": "hi",
+    "overview": "When Jai boards a train at Victoria Station, Inspector Rathore and the CBI follow him to Mumbai. Nobody told Aditi Rao.",
+    "collection": "Night Train Collection",
+    "keywords": ["revenge", "train robbery", "pune, india"],
+    "cast": [
+        {"name": "First Actor", "character": "Jai / Inspector Rathore (voice)", "order": 0},
+        {"name": "Second Actor", "character": "Doctor", "order": 1},
+        {"name": "Radha Iyer", "character": "Self - Host", "order": 2},
+        {"name": "Fourth Actor", "character": "Bar Patron #2", "order": 3},
+    ],
+    "crew": [{"name": "A Director", "job": "Director"}],
+    "sources": {"title": "TMDB", "overview": "TMDB"},
+}
+MEDIA: dict[str, Any] = {
+    "container": "mkv",
+    "duration": 100.0,
+    "streams": [],
+    "audio": {"index": 0, "reason": "", "downmix": "", "start": 0.0},
+    "chapters": [{"start": 0.0, "end": 60.0, "title": "Chapter 1"}, {"start": 60.0, "end": 100.0, "title": "Rathore at Marine Drive Road"}],
+    "num_samples": 1600000,
+}
+
+
+@pytest.fixture
+def movie(tmp_path: Path, movie_dir: Path) -> Path:
+    """A movie whose earlier stages are done."""
+    (movie_dir / "metadata").mkdir()
+    (movie_dir / "metadata" / "tmdb.json").write_text(json.dumps(METADATA), encoding="utf-8")
+    (movie_dir / "media.json").write_text(json.dumps(MEDIA), encoding="utf-8")
+    path = tmp_path / "movies" / "The Night Train.mkv"
+    path.parent.mkdir()
+    path.write_bytes(b"no stage but demux looks inside")
+    return path
+
+
+def written(movie_dir: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The glossary and the bias windows."""
+    glossary = json.loads((movie_dir / "glossary" / "glossary.json").read_text(encoding="utf-8"))
+    return glossary, json.loads((movie_dir / "glossary" / "bias_windows.json").read_text(encoding="utf-8"))["windows"]
+
+
+# -- the stage ------------------------------------------------------------------------------------------------------------
+
+
+def test_glossary_and_windows_of_a_movie(run_stage: RunStage, movie_dir: Path, movie: Path) -> None:
+    (movie.parent / "glossary.txt").write_text("Chowpatty\njay => Jai\n!revenge\n00:01:00-00:01:30 Aditi Rao\n", encoding="utf-8")
+    done = run_stage("pre-ner", movie_dir, movie=movie)
+    assert "warning: no trained spaCy pipeline: names in the plot are found by rules (blank en + entity_ruler)" in done.stderr
+    glossary, plan = written(movie_dir)
+    found = [(t["text"], t["kind"], t["weight"], t["source"], t["variants"]) for t in glossary["terms"]]
+    assert found == [
+        ("Chowpatty", "other", 1.0, "user", []),
+        ("Aditi Rao", "other", 1.0, "user", []),
+        ("Jai", "character", 0.9, "cast", []),
+        ("Inspector Rathore", "character", 0.9, "cast", ["Rathore"]),
+        ("Radha Iyer", "person", 0.84, "cast", ["Radha", "Iyer"]),
+        ("Victoria Station", "place", 0.5, "overview", []),
+        ("Marine Drive Road", "place", 0.5, "chapters", []),
+        ("CBI", "organisation", 0.45, "overview", []),
+        ("Mumbai", "other", 0.3, "overview", []),
+        ("Aditi Rao", "other", 0.3, "overview", []),
+        ("Pune", "place", 0.3, "keywords", []),
+        ("The Night Train", "title", 0.3, "title", []),
+        ("Raat Ki Rail", "title", 0.3, "title", []),
+        ("Night Train", "title", 0.25, "collection", []),
+        ("First Actor", "person", 0.15, "cast", []),
+        ("Second Actor", "person", 0.15, "cast", []),
+        ("Fourth Actor", "person", 0.15, "cast", []),
+        ("A Director", "person", 0.1, "crew", []),
+    ]
+    assert [(t["start"], t["end"]) for t in glossary["terms"] if "start" in t] == [(60.0, 90.0)]
+    assert glossary["replacements"] == [{"wrong": "jay", "right": "Jai"}]
+    assert glossary["never"] == ["revenge"]
+    assert glossary["pipeline"] == "blank en + entity_ruler"
+
+    assert [(w["start"], w["end"]) for w in plan] == [(0, 45), (15, 60), (30, 75), (45, 90), (60, 100), (75, 100), (90, 100)]
+    always = ["Chowpatty", "Jai", "Inspector Rathore", "Radha Iyer", "Victoria Station"]
+    assert plan[0]["terms"][:5] == always
+    assert plan[4]["terms"][:4] == ["Chowpatty", "Aditi Rao", "Inspector Rathore", "Marine Drive Road"]  # the user's, then the chapter's
+    assert not {"First Actor", "A Director", "revenge"} & {term for window in plan for term in window["terms"]}
+
+    first = [(movie_dir / "glossary" / name).read_bytes() for name in ("glossary.json", "bias_windows.json")]
+    assert "up to date" in run_stage("pre-ner", movie_dir, movie=movie).stderr
+    run_stage("pre-ner", movie_dir, movie=movie, options=["--force"])
+    assert [(movie_dir / "glossary" / name).read_bytes() for name in ("glossary.json", "bias_windows.json")] == first
+
+
+def test_the_users_own_file_is_named_and_a_change_of_it_counts(run_stage: RunStage, movie_dir: Path, movie: Path, tmp_path: Path) -> None:
+    (movie.parent / "glossary.txt").write_text("Not this one\n", encoding="utf-8")
+    (tmp_path / "mine.txt").write_text("Jaidev\n", encoding="utf-8")
+    run_stage("pre-ner", movie_dir, movie=movie, env={"GLOSSARY": "mine.txt", "BIAS_TERMS": "1"})
+    glossary, plan = written(movie_dir)
+    assert glossary["terms"][0]["text"] == "Jaidev"
+    assert {tuple(window["terms"]) for window in plan} == {("Jaidev",)}
+    (tmp_path / "mine.txt").write_text("Jaidev\nAditi\nbroken =>\n", encoding="utf-8")
+    done = run_stage("pre-ner", movie_dir, movie=movie, env={"GLOSSARY": "mine.txt"}, check=False)
+    assert done.returncode == 3
+    assert "pre-ner: mine.txt, line 3: a word is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_windows_without_gaps_only(run_stage: RunStage, movie_dir: Path, movie: Path) -> None:
+    done = run_stage("pre-ner", movie_dir, movie=movie, options=["--bias-window-s=10", "--bias-stride-s=20"], check=False)
+    assert done.returncode == 2
+    assert "BIAS_STRIDE_S above BIAS_WINDOW_S would leave gaps" in done.stderr
+
+
+def test_metadata_come_first(run_stage: RunStage, movie_dir: Path, movie: Path) -> None:
+    (movie_dir / "metadata" / "tmdb.json").unlink()
+    done = run_stage("pre-ner", movie_dir, movie=movie, check=False)
+    assert done.returncode == 3
+    assert "metadata/tmdb.json is missing\n  → run the stage tmdb first" in done.stderr
+
+
+# -- spaCy ----------------------------------------------------------------------------------------------------------------
+
+TRAIN = """
+    import random, sys
+    import spacy
+    from spacy.training import Example
+
+    examples = [
+        ("Meera lives in Jodhpur", [(0, 5, "PERSON"), (15, 22, "GPE")]),
+        ("Meera works at Zenotech", [(0, 5, "PERSON"), (15, 23, "ORG")]),
+        ("Arjun lives in Bikaner", [(0, 5, "PERSON"), (15, 22, "GPE")]),
+        ("Arjun works at Omnicorp", [(0, 5, "PERSON"), (15, 23, "ORG")]),
+    ]
+    spacy.util.fix_random_seed(0)
+    nlp = spacy.blank("en", meta={"name": "core_tiny_sm", "version": "1.2.3"})
+    nlp.add_pipe("ner")
+    batch = [Example.from_dict(nlp.make_doc(text), {"entities": spans}) for text, spans in examples]
+    optimizer = nlp.initialize(lambda: batch)
+    for _ in range(30):
+        nlp.update(batch, sgd=optimizer)
+    nlp.to_disk(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MODELS_DIR with a pipeline that was really trained, on four sentences."""
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([str(python_of("pre-ner")), "-c", textwrap.dedent(TRAIN), str(folder / "tiny")], check=True, timeout=250)
+    return folder
+
+
+def test_a_trained_pipeline_is_used_when_there_is_one(run_stage: RunStage, movie_dir: Path, movie: Path, models: Path) -> None:
+    plot = "Meera lives in Bikaner and she works at Zenotech with all of us. Jai lives in Jodhpur"
+    (movie_dir / "metadata" / "tmdb.json").write_text(json.dumps({**METADATA, "overview": plot}), encoding="utf-8")
+    done = run_stage("pre-ner", movie_dir, movie=movie, env={"MODELS_DIR": str(models)})
+    assert "warning" not in done.stderr
+    glossary, _ = written(movie_dir)
+    assert glossary["pipeline"] == "en_core_tiny_sm 1.2.3"
+    found = {t["text"]: (t["kind"], t["source"]) for t in glossary["terms"]}
+    assert found["Meera"] == ("character", "overview")
+    assert found["Bikaner"] == found["Jodhpur"] == ("place", "overview")
+    assert found["Zenotech"] == ("organisation", "overview")
+    assert found["Jai"] == ("character", "cast")
+    # Another version of the pipeline is another result.
+    meta = models / "tiny" / "meta.json"
+    meta.write_text(meta.read_text(encoding="utf-8").replace("1.2.3", "1.2.4"), encoding="utf-8")
+    (models / "tiny" / "ner" / "model").rename(models / "tiny" / "ner" / "gone")
+    done = run_stage("pre-ner", movie_dir, movie=movie, env={"MODELS_DIR": str(models)})
+    assert "warning: en_core_tiny_sm 1.2.4 does not load" in done.stderr
+    assert written(movie_dir)[0]["pipeline"] == "blank en + entity_ruler"
+
+
+def test_pipelines_are_found_by_language_and_size(tmp_path: Path) -> None:
+    for folder, language, name, pipes in [
+        ("a", "en", "core_web_sm", ["tok2vec", "ner"]),
+        ("en_core_web_lg/en_core_web_lg-3.8.0", "en", "core_web_lg", ["ner"]),
+        ("c", "en", "core_web_md", ["tagger"]),
+        ("d", "xx", "ent_wiki_sm", ["ner"]),
+        ("e", "de", "core_news_sm", ["ner"]),
+    ]:
+        (tmp_path / folder).mkdir(parents=True)
+        meta = {"lang": language, "name": name, "version": "3.8.0", "pipeline": pipes}
+        (tmp_path / folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+        (tmp_path / folder / "config.cfg").write_text("", encoding="utf-8")
+    (tmp_path / "whisper").mkdir()
+    (tmp_path / "whisper" / "meta.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "whisper" / "config.cfg").write_text("", encoding="utf-8")
+    found = pipelines.installed(tmp_path)
+    assert [t.name for t in pipelines.for_language("en", found)] == ["en_core_web_lg", "en_core_web_sm", "xx_ent_wiki_sm"]
+    assert [t.name for t in pipelines.for_language("hi", found)] == ["xx_ent_wiki_sm"]
+
+
+FIND = """
+    import json, sys
+    sys.path.append(sys.argv[1])
+    from pre_ner import entities
+    from pre_ner.names import Name
+
+    known = [Name("Inspector Karl", ("Karl",))]
+    found = []
+    for text in json.load(sys.stdin):
+        finder = entities.finder(text, known, [])
+        found.append([finder.pipeline.split()[1], [[e.known or e.text, e.kind] for e in finder.find(text)]])
+    json.dump(found, sys.stdout)
+"""
+RULES: list[tuple[str, str, list[list[str]]]] = [
+    ("He was seen with karl in the old house.", "en", [["Inspector Karl", "character"]]),
+    ("On Monday Dr. Mehta asked the Zenith Bank of it all.", "en", [["Dr. Mehta", "character"], ["Zenith Bank", "organisation"]]),
+    ("She is hiding near Goa in May, and Goa is where I am.", "en", [["Goa", "place"]]),
+    ("Trains are late. Trains are always late, but then Meera is too.", "en", [["Meera", "other"]]),
+    ("Jean-Luc is there and so is the man with Anne-Marie.", "en", [["Jean-Luc", "other"], ["Anne-Marie", "other"]]),
+    ("HE IS THE MAN WHO WAS IN THE TOWER", "en", []),
+    ("Ein Mann sucht seine Frau in der Stadt und findet Karl.", "xx", [["Inspector Karl", "character"]]),
+    ("वह एक पुलिस अधिकारी है और अपने भाई को ढूंढता है।", "xx", []),
+    ("", "xx", []),
+]
+
+
+def test_rules_find_names_in_english_and_known_names_in_any_language() -> None:
+    command = [str(python_of("pre-ner")), "-c", textwrap.dedent(FIND), str(NATIVE / "stages")]
+    done = subprocess.run(
+        command, input=json.dumps([text for text, _, _ in RULES]), capture_output=True, text=True, check=True, timeout=250
+    )
+    assert json.loads(done.stdout) == [[language, found] for _, language, found in RULES]
+
+
+# -- names ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("credit", "expected"),
+    [
+        ("Jai / Inspector Rathore", {"Jai": [], "Inspector Rathore": ["Rathore"]}),
+        ("Jai Rathore (voice)", {"Jai Rathore": ["Jai", "Rathore"]}),
+        ("Jai (young) [flashback] (uncredited)", {"Jai": []}),
+        ("ACP Jai Dixit", {"ACP Jai Dixit": ["Jai", "Dixit"]}),
+        ("Dr. J. K. Mehta", {"Dr. J. K. Mehta": ["Mehta"]}),
+        ("Young Jai", {"Jai": []}),
+        ("Kapoor's Wife", {"Kapoor": []}),
+        ("Rathore's Mother", {"Rathore": []}),
+        ("Policeman Singh", {"Singh": []}),
+        ("Waiter at the Taj", {"Taj": []}),
+        ('Raju "Gunda" Singh', {"Raju Singh": ["Raju", "Singh", "Gunda"]}),
+        ("Vasco da Gama", {"Vasco da Gama": ["Vasco", "Gama"]}),
+        ("Katniss Everdeen, the Girl on Fire", {"Katniss Everdeen": ["Katniss", "Everdeen"]}),
+        ("O'Brien / D'Artagnan", {"O'Brien": [], "D'Artagnan": []}),
+        ("Munna Bhai", {"Munna Bhai": ["Munna"]}),
+        ("Jo", {"Jo": []}),
+        ("Anna", {"Anna": []}),
+        ("जय / इंस्पेक्टर राठौर", {"जय": [], "इंस्पेक्टर राठौर": ["राठौर"]}),
+        ("小明", {"小明": []}),
+        *[
+            (credit, {})
+            for credit in ("Inspector", "Dr.", "Doctor", "Old Man", "Cop #2", "Bar Patron", "The Narrator", "Self", "Himself", "M", "")
+        ],
+    ],
+)
+def test_names_in_credits(credit: str, expected: dict[str, list[str]]) -> None:
+    assert {name.text: list(name.variants) for name in names.characters(credit)} == expected
+
+
+def test_any_credit_gives_names_that_are_words() -> None:
+    @given(st.text())
+    def holds(credit: str) -> None:
+        for name in names.characters(credit):
+            assert all(any(c.isalpha() for c in form) and form == " ".join(form.split()) for form in (name.text, *name.variants))
+
+    holds()
+
+
+def test_leads_weigh_more_than_minor_parts_and_actors_least() -> None:
+    cast = [CastMember(name=f"Actor {n}", character=f"Role{chr(97 + n % 26)}{chr(97 + n // 26)}", order=n) for n in range(40)]
+    metadata = Metadata(title="T", cast=list(reversed(cast)))
+    weights = [term.weight for term in terms.characters(metadata)]
+    assert weights == sorted(weights, reverse=True)
+    assert (weights[0], weights[-1]) == (0.9, 0.4)
+    assert max(term.weight for term in terms.people(metadata)) < 0.2
+
+
+def test_a_term_from_several_sources_is_one() -> None:
+    user = Term(text="jai", kind="other", weight=1.0, source="user")
+    cast = Term(text="Jai", kind="character", weight=0.9, source="cast", variants=["Jaidev"])
+    timed = Term(text="Jai", kind="other", weight=1.0, source="user", start=1.0, end=2.0)
+    merged = terms.merged([cast, timed, user])
+    assert [(t.text, t.kind, t.weight, t.source, t.variants, t.start) for t in merged] == [
+        ("jai", "character", 1.0, "user", ["Jaidev"], None),
+        ("Jai", "other", 1.0, "user", [], 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "place", "also"),
+    [("mumbai (bombay), india", "Mumbai", ("Bombay",)), ("new york, usa", "New York", ()), ("revenge", None, ()), ("a, b, c", None, ())],
+)
+def test_places_among_the_keywords(keyword: str, place: str | None, also: tuple[str, ...]) -> None:
+    found = place_of(keyword)
+    assert (found.text, found.variants) == (place, also) if found else place is None
+
+
+# -- bias windows ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_timed_is_only_expected_then() -> None:
+    everywhere = Term(text="Jai", kind="character", weight=0.9, source="cast")
+    rare = Term(text="Goa", kind="place", weight=0.5, source="overview")
+    timed = Term(text="Chowpatty", kind="other", weight=1.0, source="user", start=45.0, end=50.0)
+    actor = Term(text="An Actor", kind="person", weight=0.15, source="cast")
+    plan = windows.plan(120.0, [timed, everywhere, rare, actor], [Evidence("Goa", 100.0, 120.0)], window_s=45.0, stride_s=15.0, limit=2)
+    assert {(w.start, w.end): w.terms for w in plan.windows} == {
+        (0.0, 45.0): ["Jai", "Goa"],
+        (15.0, 60.0): ["Chowpatty", "Jai"],
+        (30.0, 75.0): ["Chowpatty", "Jai"],
+        (45.0, 90.0): ["Chowpatty", "Jai"],
+        (60.0, 105.0): ["Goa", "Jai"],
+        (75.0, 120.0): ["Goa", "Jai"],
+        (90.0, 120.0): ["Goa", "Jai"],
+        (105.0, 120.0): ["Goa", "Jai"],
+    }
+
+
+@given(st.floats(0, 4000), st.floats(1, 100), st.floats(0.1, 1))
+def test_windows_cover_the_whole_movie(duration: float, window_s: float, share: float) -> None:
+    plan = windows.plan(duration, [], [], window_s=window_s, stride_s=max(1.0, window_s * share), limit=50).windows
+    assert plan[0].start == 0
+    assert max(window.end for window in plan) == duration
+    assert all(after.start <= before.end for before, after in pairwise(plan))
+
+
+# -- the user's file ------------------------------------------------------------------------------------------------------
+
+
+def read(tmp_path: Path, content: str | bytes) -> glossary_file.UserGlossary:
+    path = tmp_path / "glossary.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return glossary_file.read(path)
+
+
+def test_every_kind_of_line(tmp_path: Path) -> None:
+    user = read(
+        tmp_path,
+        "\ufeff# my terms\r\n"
+        "Jaidev  Rathore # the hero\r\n"
+        "\r\n"
+        "Apartment #5\r\n"
+        "jay dev => Jaidev\r\n"
+        "! Hope \r\n"
+        "00:10:00-00:20:00 Chowpatty\r\n"
+        "1:05,5 – 2:00 जय\r\n"
+        "Blade Runner 2049\r\n",
+    )
+    assert [(t.text, t.start, t.end, t.weight) for t in user.terms] == [
+        ("Jaidev Rathore", None, None, 1.0),
+        ("Apartment #5", None, None, 1.0),
+        ("Chowpatty", 600.0, 1200.0, 1.0),
+        ("जय", 65.5, 120.0, 1.0),
+        ("Blade Runner 2049", None, None, 1.0),
+    ]
+    assert [(r.wrong, r.right) for r in user.replacements] == [("jay dev", "Jaidev")]
+    assert user.never == ["Hope"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("jay =>", "a word is missing"),
+        ("=> Jai", "a word is missing"),
+        ("a => b => c", "more than one =>"),
+        ("Jai => Jai", "'Jai' is replaced by itself"),
+        ("one => Two", "'one' is already replaced by 'One'"),
+        ("!", "a word is missing"),
+        ("***", "'***' is no word"),
+        ("00:10:00-00:20:00", "a word is missing"),
+        ("00:20:00-00:10:00 x", "00:20:00-00:10:00 ends before it starts"),
+        ("00:10:00-00:99:00 x", "00:99:00 is no time"),
+        ("00:10:75-00:20:00 x", "00:10:75 is no time"),
+        ("10-00:20:00 x", "'10-00:20:00' is no time range"),
+        ("00:10:00-soon x", "'00:10:00-soon' is no time range"),
+        ("00:10:00-00:20:00 a => b", "a replacement cannot have a time range"),
+        ("00:10:00-00:20:00 !a", "a word to leave alone cannot have a time range"),
+        ("x" * 101, "a term of 101 characters"),
+        ("bell\x07", "control characters"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, expected: str) -> None:
+    with pytest.raises(BadInputError) as refused:
+        read(tmp_path, f"# fine\none => One\n{line}\n")
+    assert refused.value.message == f"glossary.txt, line 3: {expected}"
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("Jaidev".encode("utf-16"), "is not UTF-8 text"), (b"x\n" * (1 << 20), "is larger than 1 MiB"), (None, "is not there")],
+)
+def test_a_file_that_is_no_glossary(tmp_path: Path, content: bytes | None, expected: str) -> None:
+    path = tmp_path / "glossary.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInputError, match=expected):
+        glossary_file.read(path)
+
+
+def test_any_text_is_read_or_refused_by_line(tmp_path: Path) -> None:
+    @given(st.text(max_size=60))
+    def holds(content: str) -> None:
+        try:
+            user = read(tmp_path, content)
+        except BadInputError as error:
+            assert "line " in error.message
+        else:
+            assert all(any(c.isalnum() for c in term.text) for term in user.terms)
+
+    holds()
