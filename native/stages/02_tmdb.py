@@ -114,20 +114,22 @@ def ask_tmdb(ctx: Context[Options, Inputs, Outputs], known: list[Source]) -> lis
     from tmdb import answers
     from tmdb.client import NotCachedError, TmdbError
 
+    once_mended = ""
     try:
         client = make_client(ctx.options, [ctx.movie_dir / "metadata" / "cache", ctx.options.tmdb_cache_dir])
         found = look_up(ctx, client, merge(known))
     except NotCachedError as error:
         why_not = f"OFFLINE, and {error}" if ctx.options.offline else "no TMDB_TOKEN"
     except TmdbError as error:
-        why_not = str(error)
+        # Neither another key nor a network that works again makes the stage out of date.
+        why_not, once_mended = str(error), "; --only tmdb --force asks TMDB again"
     else:
         ctx.note("candidates", [{"id": s.candidate.tmdb_id, "is": str(s.candidate), "score": s.score, **s.parts} for s in found.ranked])
         if found.movie:
             return [answers.source(found.movie)]
         why_not = found.why_not
     given = [Source("TMDB_ID", {"tmdb_id": ctx.options.tmdb_id})] if ctx.options.tmdb_id else []
-    ctx.fallback(f"{why_not}: the movie is described by " + " and ".join(source.name for source in known))
+    ctx.fallback(f"{why_not}: the movie is described by " + " and ".join(source.name for source in known) + once_mended)
     return given
 
 

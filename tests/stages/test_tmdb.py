@@ -381,7 +381,7 @@ def test_a_failing_tmdb_is_said_and_stops_nothing(ask: Any, tmdb: FakeTmdb, repl
 
 def test_nobody_listening_is_said_and_stops_nothing(ask: Any) -> None:
     metadata, said = ask(TMDB_URL="http://127.0.0.1:9/3")
-    assert "TMDB cannot be reached: the movie is described by file name" in said
+    assert "TMDB cannot be reached: the movie is described by file name; --only tmdb --force asks TMDB again" in said
     assert metadata["title"] == "The Night Train"
 
 

@@ -147,7 +147,7 @@ def _entity(ent: Any) -> Entity | None:
 def _add_ruler(nlp: Language, name: str, patterns: list[dict[str, Any]], **where: str) -> None:
     """Rulers later in the pipeline leave alone what an earlier one has found."""
     if patterns:
-        nlp.add_pipe("entity_ruler", name=name, config={"phrase_matcher_attr": "LOWER"}, **where).add_patterns(patterns)  # type: ignore[attr-defined]
+        nlp.add_pipe("entity_ruler", name=name, config={"phrase_matcher_attr": "LOWER"}, **where).add_patterns(patterns)
 
 
 def _english_rules() -> Iterator[dict[str, Any]]:

@@ -52,9 +52,10 @@ def characters(metadata: Metadata) -> Iterator[Term]:
 
 def people(metadata: Metadata) -> Iterator[Term]:
     """Actors and makers."""
-    for person, source in [*((a, "cast") for a in metadata.cast), *((c, "crew") for c in metadata.crew)]:
-        if len(person.name) > 1:
-            yield _term(Name(person.name), "person", WEIGHTS[source], source)
+    credited = [(actor.name, "cast") for actor in metadata.cast] + [(maker.name, "crew") for maker in metadata.crew]
+    for name, source in credited:
+        if len(name) > 1:
+            yield _term(Name(name), "person", WEIGHTS[source], source)
 
 
 def titles(metadata: Metadata) -> Iterator[Term]:

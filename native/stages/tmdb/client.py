@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import requests
@@ -185,8 +185,8 @@ def _retry_after_s(header: str | None) -> float | None:
 
 def _wait_s(state: tenacity.RetryCallState) -> float:
     """What the server said, else half a second, one, two."""
-    error: Any = state.outcome.exception() if state.outcome else None
-    told = getattr(error, "wait_s", None)
+    error = state.outcome.exception() if state.outcome else None
+    told = error.wait_s if isinstance(error, _TryAgainError) else None
     return told if told is not None else 0.5 * 2 ** (state.attempt_number - 1)
 
 
