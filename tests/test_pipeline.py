@@ -252,6 +252,14 @@ def test_a_settings_file_is_weaker_than_the_command_line_and_kept_in_the_job(pip
     assert "FIRST_TEXT='line'" in (tmp_path / "out/A_Movie/job.env").read_text()
 
 
+def test_paths_in_the_job_hold_from_any_folder(pipeline, movie, tmp_path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "my.env").write_text("MODELS_DIR=../models\nFIRST_TEXT=a/b\n")
+    pipeline("--env", "conf/my.env", "--to", "first", str(movie))
+    job = (tmp_path / "out/A_Movie/job.env").read_text()
+    assert f"MODELS_DIR='{tmp_path}/conf/../models'" in job and "FIRST_TEXT='a/b'" in job
+
+
 def test_a_dry_run_writes_nothing(pipeline, movie, tmp_path) -> None:
     done = pipeline("--dry-run", "--json", str(movie))
     assert json.loads(done.stdout)["stages"] == {"first": "run (not run)", "second": "run (after first)", "third": "run (after second)"}

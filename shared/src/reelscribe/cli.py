@@ -155,6 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except Exception as error:
+        logger.get().error("%s: %s\n  → this is a mistake in reelscribe; LOG_LEVEL=DEBUG shows where", type(error).__name__, error)
+        logger.get().debug("", exc_info=True)
+        return ExitCode.FAILED
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ class Setting:
     unit: str
     affects_output: bool
     secret: bool
+    path: bool
     default: Any
     info: FieldInfo
 
@@ -122,6 +123,7 @@ def _setting(stage: str, name: str, info: FieldInfo) -> Setting:
         unit=str(extra["unit"]),
         affects_output=bool(extra["affects_output"]),
         secret=SecretStr in _types(info.annotation),
+        path=Path in _types(info.annotation),
         default=info.default,
         info=info,
     )
