@@ -71,7 +71,7 @@ def choose_track(ctx: Context[Options, Inputs, Outputs], contents: Contents) -> 
     audio = contents.of_kind("audio")
     ctx.log.info("audio track %d of %d (%s): %s", audio.index(track) + 1, len(audio), tracks.shown(track), reason)
     if language != "auto" and track.language not in (language, None):
-        ctx.fallback(f"LANGUAGE is {language}, but the audio track is marked as {track.language}")
+        ctx.fallback(f"the movie's language is said to be {language}, but the audio track is marked as {track.language}")
     return track, reason
 
 
@@ -85,7 +85,7 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     executable = ffmpeg.find(ctx.options.ffmpeg)
     ctx.note("ffmpeg", ffmpeg.version(executable))
     try:
-        packets = decoded(executable, ctx.movie, track)
+        packets = decoded(executable, ctx.movie, track, contents.container)
         placed = timeline.place(counted(ctx, packets, contents.duration), wav, contents.duration)
     except ffmpeg.FfmpegError as error:
         if error.status < 0:  # killed, which is not the movie's fault
@@ -96,24 +96,25 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
         ) from error
     for name in ("filled", "dropped"):
         ctx.note(f"{name}_s", getattr(placed, name) / SAMPLE_RATE)
-    if placed.filled:
+    if placed.filled >= SAMPLE_RATE / 10:
         ctx.log.info("%.1f s of the sound are missing inside the track; silence stands for them", placed.filled / SAMPLE_RATE)
     return placed
 
 
-def decoded(executable: str, movie: Path, track: Stream) -> Iterator[tuple[int, bytes]]:
+def decoded(executable: str, movie: Path, track: Stream, container: str) -> Iterator[tuple[int, bytes]]:
     """(first sample on the movie's timeline, 16-bit mono PCM at 16 kHz) as ffmpeg decodes `track`."""
     import av
 
     # NUT, as WAV carries no timestamps. ffmpeg counts time from the container's start, which is the movie's 0.
     output = ["-c:a", "pcm_s16le", "-fflags", "+bitexact", "-avoid_negative_ts", "disabled", "-write_index", "0", "-f", "nut", "pipe:1"]
-    with ffmpeg.running(executable, [*ffmpeg.source(movie), "-map", f"0:{track.index}", "-af", mix_of(track)[0], *output]) as stdout:
+    arguments = [*ffmpeg.source(movie), "-map", f"0:{track.index}", "-af", mix_of(track)[0], *output, *ffmpeg.keeping_time(container)]
+    with ffmpeg.running(executable, arguments) as stdout:
         try:
-            container = av.open(stdout, format="nut")
+            pcm = av.open(stdout, format="nut")
         except av.FFmpegError:
             return  # nothing was decoded; if ffmpeg failed, `running` says why
-        with container:
-            for packet in container.demux(audio=0):
+        with pcm:
+            for packet in pcm.demux(audio=0):
                 if packet.size and packet.pts is not None and packet.time_base:
                     yield round(packet.pts * packet.time_base * SAMPLE_RATE), bytes(packet)
 
@@ -122,9 +123,11 @@ def mix_of(track: Stream) -> tuple[str, str]:
     """ffmpeg's filters for the track, and the mix in words."""
     import av
 
-    layout = track.layout or "mono"
-    channels = [c.name for c in av.AudioLayout(layout).channels]
-    return downmix.filters(layout, channels, SAMPLE_RATE), f"{layout}: {downmix.expression(channels)}"
+    count = track.channels or 1
+    channels = [c.name for c in av.AudioLayout(track.layout or f"{count} channels").channels]
+    named = track.layout if "NONE" not in channels and "AMBI0" not in channels else None
+    channels = channels if named else [f"c{number}" for number in range(count)]
+    return downmix.filters(named, channels, SAMPLE_RATE), f"{track.layout}: {downmix.expression(channels)}"
 
 
 def counted(ctx: Context[Options, Inputs, Outputs], packets: Iterator[tuple[int, bytes]], duration: float) -> Iterator[tuple[int, bytes]]:
@@ -164,7 +167,7 @@ def check(options: Options, device: Device) -> str:
         tone = ["-f", "lavfi", "-i", "sine=1000:sample_rate=48000:duration=0.5", "-af", "pan=5.1|FC=c0", "-c:a", "ac3"]
         ffmpeg.run(executable, [*tone, ffmpeg.address(movie)])
         track, _ = tracks.choose(probe.contents(movie).streams, "auto", "auto")
-        placed = timeline.place(decoded(executable, movie, track), wav, 0.0)
+        placed = timeline.place(decoded(executable, movie, track, "matroska"), wav, 0.0)
     return f"{placed.num_samples / SAMPLE_RATE:.2f} s of {track.layout} {track.codec} decoded to mono by {ffmpeg.version(executable)}"
 
 

@@ -18,12 +18,11 @@ _SURROUND_GAIN = 0.1
 
 
 def gains(channels: Sequence[str]) -> dict[str, float]:
-    """Gain per channel name of the layout (FFmpeg's names), before they are scaled to the sum of 1."""
+    """Gain per channel, before they are scaled to the sum of 1. channels: FFmpeg's names, c0, c1, … where it has none."""
     if not any(c in _CENTRE + _FRONTS for c in channels):
         return dict.fromkeys(channels, 1.0)
     front = _FRONT_GAIN if any(c in _CENTRE for c in channels) else 1.0
-    found = {c: 1.0 if c in _CENTRE else front if c in _FRONTS else _SURROUND_GAIN for c in channels if c not in _SUBWOOFERS}
-    return found
+    return {c: 1.0 if c in _CENTRE else front if c in _FRONTS else _SURROUND_GAIN for c in channels if c not in _SUBWOOFERS}
 
 
 def expression(channels: Sequence[str]) -> str:
@@ -31,10 +30,11 @@ def expression(channels: Sequence[str]) -> str:
     return "+".join(name if gain == 1 else f"{gain:g}*{name}" for name, gain in gains(channels).items())
 
 
-def filters(layout: str, channels: Sequence[str], sample_rate: int) -> str:
-    """ffmpeg's filters from `layout` to mono at `sample_rate`.
+def filters(layout: str | None, channels: Sequence[str], sample_rate: int) -> str:
+    """ffmpeg's filters from `layout` (None: one without a name) to mono at `sample_rate`.
 
     A broadcast may change its layout on the way: everything is brought to the layout that was probed. `<` scales the gains to the
     sum of 1, so that nothing clips (https://ffmpeg.org/ffmpeg-filters.html#pan-1).
     """
-    return f"aformat=channel_layouts={layout},pan=mono|c0<{expression(channels)},aresample={sample_rate}"
+    same = f"aformat=channel_layouts={layout}," if layout else ""
+    return f"{same}pan=mono|c0<{expression(channels)},aresample={sample_rate}"

@@ -27,16 +27,20 @@ CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,asf_o,avi,caf,dts,dtshd,dv,eac3,flac,flv,gxf,live_flv,lxf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
     "mxf,nsv,nut,nuv,ogg,pva,rm,roq,smk,swf,truehd,tta,vivo,w64,wav,webm,wtv,wv"
 )
+# Those with FFmpeg's flag AVFMT_TS_DISCONT.
+_JUMPING = frozenset(["mpegts", "mpeg", "ogg", "live_flv"])
 
 
 class FfmpegError(StageFailedError):
-    """ffmpeg failed with exit `status` (negative: the signal that ended it); `said` are the last of its words."""
+    """ffmpeg failed with exit `status` (negative: the signal that ended it); `said`: the first of its last words."""
 
     def __init__(self, status: int, lines: Sequence[str]) -> None:
         ended = signal.Signals(-status).name if status < 0 else f"code {status}"
-        super().__init__(f"ffmpeg ended with {ended}:\n    " + "\n    ".join(lines[-5:]))
+        super().__init__(
+            "\n    ".join([f"ffmpeg ended with {ended}", *lines[-8:]]), remedy="another ffmpeg may do: give its path in FFMPEG"
+        )
         self.status = status
-        self.said = lines[-1] if lines else "it said nothing"
+        self.said = lines[0] if lines else "it said nothing"
 
 
 def find(setting: str = "auto") -> str:
@@ -75,6 +79,16 @@ def source(path: Path, *options: str, containers: str = CONTAINERS) -> list[str]
     """Arguments for reading `path`; `options` are further input options, `containers` the formats it may have."""
     # The whitelist is per input: https://ffmpeg.org/ffmpeg-protocols.html#Protocol-Options
     return ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", containers, *options, "-i", address(path)]
+
+
+def keeping_time(container: str) -> list[str]:
+    """Arguments of one more output, all streams to nowhere, where `container` (as PyAV names it) may have a clock that jumps.
+
+    There ffmpeg takes the earliest of the streams *in use* as time 0 and mends jumps by what it sees of them. With this output a command
+    that uses one stream and a command that uses all have the same time.
+    """
+    jumps = _JUMPING.intersection(container.split(","))
+    return ["-map", "0", "-copy_unknown", "-c", "copy", "-f", "null", "-"] if jumps else []
 
 
 def run(executable: str, arguments: Sequence[str], *, on_time: Callable[[float], None] | None = None) -> None:

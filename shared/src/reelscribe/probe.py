@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # FFmpeg's average rate carries the rounding of timestamps; its guessed rate is the round number meant, unless the rate varies.
 _RATE_TOLERANCE = 0.001
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 # No movie is faster; an AVI's average may be its time base.
 _HIGHEST_RATE = 240
 
@@ -26,7 +28,7 @@ def contents(movie: Path) -> Contents:
         pictures = [s for s in container.streams.video if "attached_pic" not in _dispositions(s)]
         return Contents(
             container=container.format.name,
-            duration=(container.duration or 0) / 1e6,
+            duration=_duration(container, start),
             fps=_frame_rate(pictures[0]) if pictures else None,
             streams=[_stream(s, start) for s in container.streams],
             chapters=[_chapter(c, start) for c in container.chapters()],
@@ -77,6 +79,20 @@ def is_encrypted(movie: Path, index: int) -> bool:
         return packet is not None and packet.has_sidedata("encryption_info")
 
 
+def codecs_of(muxer: str) -> frozenset[str]:
+    """The codecs that FFmpeg's `muxer` ("mp4", "matroska") accepts and that can be decoded, named as in Stream.codec."""
+    import io
+
+    import av
+
+    found = set()
+    with av.open(io.BytesIO(), "w", format=muxer) as container:
+        for name in container.supported_codecs:
+            with suppress(ValueError):  # an encoder: Stream.codec is never one
+                found.add(av.Codec(name, "r").canonical_name)
+    return frozenset(found)
+
+
 def language_code(tag: str | None) -> str | None:
     """`tag` ("fre", "fr-CA") as ISO 639 code, the two-letter one where there is one; None when it names no language."""
     import langcodes
@@ -102,6 +118,12 @@ def _unreadable(movie: Path, looks_like: str, said: str) -> BadInputError:
     return BadInputError(f"{movie.name} is no movie that can be read ({why})", remedy="check that it plays, or convert it to MKV or MP4")
 
 
+def _duration(container: InputContainer, start: float) -> float:
+    """Seconds from the movie's time 0; Matroska and NUT count from their clock's 0."""
+    clock = {"matroska", "nut"}.intersection(container.format.name.split(","))
+    return max(0.0, (container.duration or 0) / 1e6 - (start if clock else 0.0))
+
+
 def _dispositions(stream: Any) -> list[str]:
     """FFmpeg's names of the flags set on `stream`."""
     return [flag.name for flag in type(stream.disposition) if flag in stream.disposition]
@@ -121,12 +143,18 @@ def _stream(stream: Any, start: float) -> Stream:
         start=_seconds(stream.start_time, stream.time_base) - start if stream.start_time is not None else 0.0,
         duration=_seconds(stream.duration, stream.time_base) if stream.duration else None,
         channels=codec.channels if audio else None,
-        layout=codec.layout.name if audio else None,
+        layout=_layout(codec) if audio else None,
         sample_rate=codec.sample_rate if audio else None,
         width=codec.width if video else None,
         height=codec.height if video else None,
         timecode=stream.metadata.get("timecode"),
     )
+
+
+def _layout(codec: Any) -> str:
+    """The layout's name; where the file gives none, the usual one of that many channels, as FFmpeg has it."""
+    name: str = codec.layout.name
+    return _USUAL_LAYOUTS.get(codec.channels, name) if name.endswith(" channels") else name
 
 
 def _seconds(ticks: int, time_base: Fraction) -> float:

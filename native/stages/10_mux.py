@@ -1,0 +1,127 @@
+"""The subtitled movie: everything the movie holds, copied, and the new subtitle tracks.
+
+MP4 and QuickTime movies become MP4, everything else MKV. The result is read again and compared with what was planned before it gets
+its name; the movie itself is never touched.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mux import command, covers, plan, verify
+from mux.plan import Plan
+from reelscribe import ffmpeg, probe
+from reelscribe.artifacts import atomic_path, read_json, require_space
+from reelscribe.device_manager import Device
+from reelscribe.errors import MissingInputError, StageFailedError, UsageError
+from reelscribe.schemas import Contents, Media, Track, Tracks
+from reelscribe.settings import FfmpegOption, StageOptions
+from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main, movie_file
+
+PACKAGES = ("av", "imageio-ffmpeg", "langcodes")
+
+
+class Options(StageOptions, FfmpegOption):
+    pass
+
+
+class Inputs(StageFiles):
+    movie: Path = movie_file()
+    media: Path = artifact("media.json", schema=Media)
+    tracks: Path = artifact("subtitles/tracks.json", schema=Tracks)
+    srt: tuple[Path, ...] = artifact("subtitles/*.srt")
+    vtt: tuple[Path, ...] = artifact("subtitles/*.vtt")
+
+
+class Outputs(StageFiles):
+    movie: tuple[Path, ...] = artifact("{name}.subtitled.*")
+
+
+def engine(options: Options) -> Engine:
+    return Engine(name=ffmpeg.described(options.ffmpeg), packages=PACKAGES)
+
+
+def run(ctx: Context[Options, Inputs, Outputs]) -> None:
+    media = read_json(ctx.inputs.media, Media)
+    planned = make_plan(media, read_json(ctx.inputs.tracks, Tracks).tracks)
+    explain(ctx, planned)
+    files = [subtitle_file(ctx, track) for track in planned.tracks]
+    result = ctx.movie_dir / f"{ctx.name}.subtitled{planned.target.suffix}"
+    if result.resolve() == ctx.movie.resolve():
+        raise UsageError(f"{result.name} is the movie itself", remedy="choose another folder with --out")
+    require_space(ctx.movie_dir, space_needed(ctx.movie, files))
+    with atomic_path(result) as temporary:
+        write(ctx, planned, media, files, temporary)
+        refuse_faults(planned, media, probe.contents(temporary))
+    ctx.add_output(result)
+
+
+def make_plan(media: Media, tracks: list[Track]) -> Plan:
+    return plan.make(media, tracks, probe.codecs_of("mp4"), probe.codecs_of("matroska"))
+
+
+def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan) -> None:
+    """What the result will be, and what it will lack."""
+    if planned.why:
+        ctx.log.info("the result is %s: %s", planned.target.name, planned.why)
+    for track in planned.tracks:
+        ctx.log.info("%s: new subtitle track %s (%s)", planned.target.name, track.title, track.language)
+    if not planned.tracks:
+        ctx.fallback("there are no cues: the movie is copied without a new subtitle track")
+    for name in planned.left_out:
+        ctx.fallback(f"{planned.target.name} cannot hold {name}: it is left out")
+
+
+def subtitle_file(ctx: Context[Options, Inputs, Outputs], track: Track) -> Path:
+    for path in (*ctx.inputs.srt, *ctx.inputs.vtt):
+        if path.name == track.file:
+            return path
+    raise MissingInputError(f"subtitles/{track.file}", "subtitle-gen")
+
+
+def space_needed(movie: Path, files: list[Path]) -> int:
+    """Bytes: all that goes in, and 2 % for a container that spends more on its index."""
+    return round(1.02 * sum(path.stat().st_size for path in (movie, *files)))
+
+
+def write(ctx: Context[Options, Inputs, Outputs], planned: Plan, media: Media, files: list[Path], output: Path) -> None:
+    executable = ffmpeg.find(ctx.options.ffmpeg)
+    ctx.note("ffmpeg", ffmpeg.version(executable))
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = covers.extract(ctx.movie, planned.covers, Path(folder))
+        arguments = command.arguments(planned, ctx.movie, media.container, files, pictures, output)
+        ffmpeg.run(executable, arguments, on_time=lambda done: ctx.progress.update(done, media.duration))
+
+
+def refuse_faults(planned: Plan, media: Media, result: Contents) -> None:
+    """Raise StageFailedError when the result is not what was planned."""
+    if found := verify.faults(planned, media, result):
+        raise StageFailedError(
+            "the muxed movie is not as planned: " + "; ".join(found),
+            remedy="unless a cue ends after the movie does, please report this with logs/10_mux.log",
+        )
+
+
+def check(options: Options, device: Device) -> str:
+    executable = ffmpeg.find(options.ffmpeg)
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        srt, movie = folder / "check.srt", folder / "check.mkv"
+        srt.write_text("1\n00:00:00,000 --> 00:00:00,500\nHello\n", encoding="utf-8")
+        ffmpeg.run(executable, ["-f", "lavfi", "-i", "sine=duration=0.5", "-c:a", "aac", ffmpeg.address(movie)])
+        contents = probe.contents(movie)
+        for target in (plan.MKV, plan.MP4):
+            track = Track(file=srt.name, format="srt", language="en", title="English", num_cues=1)
+            planned = Plan(target, "", streams=contents.streams, tracks=[track])
+            output = folder / f"result{target.suffix}"
+            ffmpeg.run(executable, command.arguments(planned, movie, contents.container, [srt], [], output))
+            results.append(f"{target.name} with {probe.contents(output).of_kind('subtitle')[0].codec}")
+    return f"{' and '.join(results)} by {ffmpeg.version(executable)}"
+
+
+STAGE = Stage(name="mux", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+
+if __name__ == "__main__":
+    main(STAGE)
