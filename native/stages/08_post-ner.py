@@ -56,7 +56,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     kept = kept_names(ctx, exclusive)
 
     segments = with_speakers(transcript, exclusive)
-    segments, corrections = mended(ctx, transcript.language, segments)
+    segments, corrections = mended(ctx, transcript, segments)
     speakers = naming.named(naming.in_order(segments, diarization), diarization, kept)
 
     report(ctx, segments, corrections, speakers)
@@ -80,10 +80,11 @@ def with_speakers(transcript: Transcript, exclusive: turns.Turns) -> list[Segmen
     return [piece.model_copy(update={"id": number}) for number, piece in enumerate(pieces)]
 
 
-def mended(ctx: Context[Options, Inputs, Outputs], language: str, segments: list[Segment]) -> tuple[list[Segment], Corrections]:
+def mended(ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segments: list[Segment]) -> tuple[list[Segment], Corrections]:
     """The segments with names mended, and the ledger."""
     from post_ner.correct import THRESHOLD, Corrector, is_cased
 
+    language = transcript.language
     if not ctx.options.correct_names:
         return segments, Corrections(corrections=[], threshold=THRESHOLD)
     if not joiner(language):
@@ -92,8 +93,9 @@ def mended(ctx: Context[Options, Inputs, Outputs], language: str, segments: list
     if not frequency.listed(language):
         ctx.fallback(f"there is no list of common words in {language}: only English ones are protected from being taken for names")
     glossary = read_json(ctx.inputs.glossary, Glossary)
-    corrector = Corrector(glossary, frequency.zipf(language), cased=is_cased(segments))
-    return corrector.correct(segments)
+    # A draft's small letters say nothing: its recogniser knows no capitals but those of the glossary.
+    cased = is_cased(segments) and not transcript.draft
+    return Corrector(glossary, frequency.zipf(language), cased=cased).correct(segments)
 
 
 def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corrections: Corrections, speakers: Speakers) -> None:

@@ -115,7 +115,7 @@ def check(options: Options, device: Device) -> str:
     segment = Segment(id=0, start=0, end=6, text=said, words=[])
     transcript = Transcript(segments=[segment], language="en", engine="check", model="check", duration=6)
     cues = Planner(spoken(transcript, Speakers(speakers=[]), "en"), Limits(), "en").cues()
-    return f"{len(cues)} cue, {len(files.text(cues, 'srt'))} characters of SRT"
+    return f"{len(cues)} cues, {len(files.text(cues, 'srt'))} characters of SRT"
 
 
 STAGE = Stage(name="subtitle-gen", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)

@@ -61,7 +61,7 @@ class Corrector:
         from rapidfuzz.distance import OSA
         from rapidfuzz.process import cdist
 
-        heard = sorted({key for key in keys if key not in self._known and worth_trying(key, self._zipf)})
+        heard = sorted({key for key in keys if key in self._known or worth_trying(key, self._zipf)})
         targets = [target.key for target in self._targets]
         near: dict[str, list[Target]] = defaultdict(list)
         if heard and targets:
@@ -139,7 +139,10 @@ class Corrector:
         """1: written as a name; -1: as an ordinary word; 0: nobody can tell, as at the start of a sentence."""
         if not self._cased:
             return 0
-        if not tokens[index].core[:1].isupper():
+        first = tokens[index].core[:1]
+        if first.upper() == first.lower():
+            return 0
+        if not first.isupper():
             return -1
         return 0 if index == 0 or tokens[index - 1].trail[-1:] in tuple(_SENTENCE_ENDS) else 1
 
@@ -156,9 +159,9 @@ class Corrector:
 
 def is_cased(segments: Sequence[Segment]) -> bool:
     """Whether capitals mean something: some words have one, most have not."""
-    cores = [core for segment in segments for word in segment.words if (core := parse(word.word).core) and core[0].isalpha()]
-    capitals = sum(core[0].isupper() for core in cores)
-    return 0 < capitals < 0.6 * len(cores)
+    firsts = [parse(word.word).core[:1] for segment in segments for word in segment.words]
+    capitals = sum(first.isupper() for first in firsts)
+    return 0 < capitals < 1.5 * sum(first.islower() for first in firsts)
 
 
 def _spans(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:

@@ -70,7 +70,7 @@ class Decision:
 
 def worth_trying(key: str, zipf: Zipf) -> bool:
     """Whether some target might be accepted for `key`; a quick look before anything is compared."""
-    return len(key) >= MIN_FUZZY_LETTERS and key.isalpha() and zipf(key) < max(COMMON_ZIPF.values())
+    return len(key) >= MIN_FUZZY_LETTERS and not _has_digit(key) and zipf(key) < max(COMMON_ZIPF.values())
 
 
 def decide(heard: Heard, target: Target, zipf: Zipf) -> Decision:
@@ -93,9 +93,11 @@ def decide(heard: Heard, target: Target, zipf: Zipf) -> Decision:
 
 def guard(heard: Heard, target: Target, zipf: Zipf) -> str | None:
     """Why `heard` must not become `target`, whatever they score; None when nothing speaks against it."""
-    if not heard.key.isalpha() or min(len(heard.key), len(target.key)) < MIN_FUZZY_LETTERS:
+    if _has_digit(heard.key):
+        return "number"
+    if min(len(heard.key), len(target.key)) < MIN_FUZZY_LETTERS:
         return "too short"
-    if zipf(heard.key) >= COMMON_ZIPF[heard.case]:
+    if heard.key != target.key and zipf(heard.key) >= COMMON_ZIPF[heard.case]:
         return "common word"
     if OSA.distance(heard.key, target.key) > _edits_allowed(heard.key, target.key):
         return "too different"
@@ -104,6 +106,10 @@ def guard(heard: Heard, target: Target, zipf: Zipf) -> str | None:
     if _another_word(heard.key, target.key, zipf):
         return "another word"
     return _guard_join(heard, target, zipf) if len(heard.keys) > 1 else None
+
+
+def _has_digit(key: str) -> bool:
+    return any(letter.isdigit() for letter in key)
 
 
 def _edits_allowed(heard: str, target: str) -> int:

@@ -7,6 +7,7 @@ from functools import cache
 
 Zipf = Callable[[str], float]  # Zipf scale: 3 is once in a million words, 6 once in a thousand; 0 is never seen
 
+_SHORT_LIST_ZIPF = 1.5
 _NEED_A_SEGMENTER = frozenset({"zh", "ja", "ko"})  # wordfreq wants MeCab or jieba for these
 
 
@@ -18,13 +19,17 @@ def listed(language: str) -> bool:
 
 
 def zipf(language: str) -> Zipf:
-    """Zipf frequency of a word in `language` or in English, whichever is higher: movies of any language mix English in."""
-    from wordfreq import zipf_frequency
+    """Zipf frequency of a word in `language` or in English, whichever is higher: movies of any language mix English in.
+
+    Of many languages only the words above 3 are listed, or none: there, any other word is taken to be in use now and then.
+    """
+    from wordfreq import available_languages, zipf_frequency
 
     languages = ["en", language] if language != "en" and listed(language) else ["en"]
+    least = 0.0 if language in available_languages("large") else _SHORT_LIST_ZIPF
 
     @cache
     def frequency(word: str) -> float:
-        return max(zipf_frequency(word, code) for code in languages)
+        return max(least, *(zipf_frequency(word, code) for code in languages))
 
     return frequency

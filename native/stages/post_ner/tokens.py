@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 
-_PARTS = re.compile(r"^(?P<lead>[\W_]*)(?P<core>.*?)(?P<possessive>['’][sS])?(?P<trail>[\W_]*)$", re.DOTALL)
-_LATIN_MARKS = re.compile(r"[\u0300-\u036f]")  # only these: the vowel signs of Indic scripts are marks too
-_NOT_LETTERS = re.compile(r"[^\w]|_")
+import regex
+
+# Letters with their marks: the vowel signs of Indic scripts are marks, and \w leaves them out.
+_LETTER = r"[\p{L}\p{M}\p{N}]"
+_OTHERS = rf"(?:(?!{_LETTER}).)*"
+_PARTS = regex.compile(rf"^(?P<lead>{_OTHERS})(?P<core>.*?)(?P<possessive>['’][sS])?(?P<trail>{_OTHERS})$", regex.DOTALL)
+_LATIN_MARKS = regex.compile(r"[\u0300-\u036f]")
+_NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]")
 
 
 def fold(text: str) -> str:
