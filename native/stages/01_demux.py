@@ -7,7 +7,8 @@ with the centre in front and puts it on the movie's own timeline: sample 0 of au
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from demux import downmix, timeline, tracks
@@ -85,8 +86,8 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     executable = ffmpeg.find(ctx.options.ffmpeg)
     ctx.note("ffmpeg", ffmpeg.version(executable))
     try:
-        packets = decoded(executable, ctx.movie, track, contents.container)
-        placed = timeline.place(counted(ctx, packets, contents.duration), wav, contents.duration)
+        with closing(decoded(executable, ctx.movie, track, contents.container)) as packets:
+            placed = timeline.place(counted(ctx, packets, contents.duration), wav, contents.duration)
     except ffmpeg.FfmpegError as error:
         if error.status < 0:  # killed, which is not the movie's fault
             raise
@@ -101,7 +102,7 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     return placed
 
 
-def decoded(executable: str, movie: Path, track: Stream, container: str) -> Iterator[tuple[int, bytes]]:
+def decoded(executable: str, movie: Path, track: Stream, container: str) -> Generator[tuple[int, bytes], None, None]:
     """(first sample on the movie's timeline, 16-bit mono PCM at 16 kHz) as ffmpeg decodes `track`."""
     import av
 
@@ -167,7 +168,8 @@ def check(options: Options, device: Device) -> str:
         tone = ["-f", "lavfi", "-i", "sine=1000:sample_rate=48000:duration=0.5", "-af", "pan=5.1|FC=c0", "-c:a", "ac3"]
         ffmpeg.run(executable, [*tone, ffmpeg.address(movie)])
         track, _ = tracks.choose(probe.contents(movie).streams, "auto", "auto")
-        placed = timeline.place(decoded(executable, movie, track, "matroska"), wav, 0.0)
+        with closing(decoded(executable, movie, track, "matroska")) as packets:
+            placed = timeline.place(packets, wav, 0.0)
     return f"{placed.num_samples / SAMPLE_RATE:.2f} s of {track.layout} {track.codec} decoded to mono by {ffmpeg.version(executable)}"
 
 

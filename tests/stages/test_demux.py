@@ -18,6 +18,7 @@ import pytest
 from demux import downmix, timeline, tracks
 from reelscribe.errors import BadInputError, UsageError
 from reelscribe.schemas import Media, Stream
+from reelscribe.stage_table import NATIVE
 
 RATE = 16000
 PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=24000/1001")
@@ -433,6 +434,18 @@ def test_what_cannot_be_used_is_refused_with_a_remedy(
     assert done.stdout == ""
     assert not (movie_dir / "media.json").exists()
     assert not list((movie_dir / "audio").glob("*")) if (movie_dir / "audio").exists() else True
+
+
+def test_a_disk_that_refuses_to_go_on_ends_the_stage_in_order(movies: Path, movie_dir: Path) -> None:
+    """A limit on the size of files stands for the disk; ffmpeg is ended and nothing half-written stays."""
+    python, script = NATIVE / "venvs" / "demux" / "bin" / "python", NATIVE / "stages" / "01_demux.py"
+    limit = 'ulimit -f 80; exec "$@"'  # blocks of 512 or 1024 bytes; the sound has 96,000 bytes
+    command = ["sh", "-c", limit, "sh", python, script, "--movie-dir", movie_dir, "--input", movies / "two.mkv"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 6
+    assert "File too large" in done.stderr
+    assert "Fatal Python error" not in done.stderr
+    assert list((movie_dir / "audio").iterdir()) == []
 
 
 def test_an_ffmpeg_that_does_not_run_is_missing(movies: Path, movie_dir: Path, run_stage: Run) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 import wave
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from mux import command, plan, verify
 from reelscribe import probe
 from reelscribe.artifacts import write_json
 from reelscribe.schemas import AudioTrack, Chapter, Contents, Media, Stream, Track, Tracks
+from reelscribe.stage_table import NATIVE
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25")
 TONE = ("-f", "lavfi", "-i", "sine=400:sample_rate=48000")
@@ -312,6 +314,41 @@ def test_a_result_that_is_not_as_planned_never_gets_its_name(movies: Path, movie
     assert done.returncode == 6
     assert "the muxed movie is not as planned: it lasts 3.0 s instead of 60.0 s" in done.stderr
     assert not list(movie_dir.glob("*.mkv")) + list(movie_dir.glob(".tmp-*"))
+
+
+def fake_ffmpeg(folder: Path, does: str) -> Path:
+    """An ffmpeg that names itself and, when it should work, does something else."""
+    path = folder / "ffmpeg"
+    path.write_text(f'#!/bin/sh\n[ "$1" = -version ] && echo "ffmpeg version 9.9" && exit\n{does}\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_an_ffmpeg_that_crashes_is_named(movies: Path, movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
+    prepare(movie_dir, movies / "full.mkv", track())
+    crashing = fake_ffmpeg(tmp_path, "kill -SEGV $$")
+    done = run_stage("mux", movie_dir, movie=movies / "full.mkv", env={"FFMPEG": str(crashing)}, check=False)
+    assert done.returncode == 6
+    assert "ffmpeg ended with SIGSEGV" in done.stderr
+    assert not list(movie_dir.glob("*.mkv"))
+
+
+def test_an_interrupted_stage_takes_ffmpeg_with_it(movies: Path, movie_dir: Path, tmp_path: Path) -> None:
+    prepare(movie_dir, movies / "full.mkv", track())
+    hanging = fake_ffmpeg(tmp_path, f"echo $$ > '{tmp_path}/pid'\nexec sleep 60")
+    python, script = NATIVE / "venvs" / "mux" / "bin" / "python", NATIVE / "stages" / "10_mux.py"
+    command = [python, script, "--movie-dir", movie_dir, "--input", movies / "full.mkv", "--ffmpeg", hanging]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stage:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert stage.poll() is None
+            time.sleep(0.05)
+        stage.terminate()
+        _, said = stage.communicate(timeout=20)
+    assert stage.returncode == 130
+    assert "interrupted" in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert not list(movie_dir.glob(".tmp-*"))
 
 
 def test_a_movie_that_does_not_fit_is_refused_before_it_is_copied(movies: Path, movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:

@@ -67,9 +67,13 @@ def require_space(folder: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise OutOfSpaceError(
-            f"{num_bytes / 2**30:.1f} GiB are needed in {folder} and {free / 2**30:.1f} GiB are free",
+            f"{_readable(num_bytes)} are needed in {folder} and {_readable(free)} are free",
             remedy="free some space there, or choose another disk with --out",
         )
+
+
+def _readable(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.1f} MiB"
 
 
 @contextmanager
