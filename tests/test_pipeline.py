@@ -245,7 +245,7 @@ def test_resume_keeps_the_settings_of_the_job(pipeline, movie, tmp_path, tree, e
 
 
 def test_a_settings_file_is_weaker_than_the_command_line_and_kept_in_the_job(pipeline, movie, tmp_path) -> None:
-    (tmp_path / "my.env").write_text("FIRST_TEXT=file\nSECOND_TEXT='it''s'\nNO_SUCH=1\n")
+    (tmp_path / "my.env").write_text("FIRST_TEXT=file\nSECOND_TEXT=\"it's\"\nNO_SUCH=1\n")
     done = pipeline("--env", "my.env", "--set", "FIRST_TEXT=line", str(movie))
     assert "NO_SUCH is no setting" in done.stderr
     assert (tmp_path / "out/A_Movie/first.txt").read_text() == "lineA Movie.mp4"
