@@ -82,7 +82,8 @@ def with_speakers(transcript: Transcript, exclusive: turns.Turns) -> list[Segmen
 
 def mended(ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segments: list[Segment]) -> tuple[list[Segment], Corrections]:
     """The segments with names mended, and the ledger."""
-    from post_ner.correct import THRESHOLD, Corrector, is_cased
+    from post_ner.correct import Corrector, is_cased
+    from post_ner.decision import THRESHOLD
 
     language = transcript.language
     if not ctx.options.correct_names:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def report(ctx: Context[Options, Inputs, Outputs], cues: Sequence[Cue], limits: 
     """What came out and which limits could not be kept."""
     from subtitle_gen.cues import faults
 
-    found = Counter(rule for cue, following in zip(cues, [*cues[1:], None], strict=True) for rule in faults(cue, following, limits))
+    found = Counter(rule for cue, following in zip_longest(cues, cues[1:]) for rule in faults(cue, following, limits))
     broken = ", ".join(f"{rule} ×{times}" for rule, times in sorted(found.items()))
     if cues:
         ctx.log.info("%d cues%s", len(cues), f"; limits not kept: {broken}" if broken else ", all within the limits")

@@ -226,7 +226,7 @@ def _timed(new: Sequence[str], old: Sequence[Word]) -> list[Word]:
 
 def _entries(segment: Segment, tokens: Sequence[Token], changes: Sequence[Change], number: int) -> list[Correction]:
     """The ledger's lines, numbered from `number`; `first` and `last` count the words after all changes."""
-    entries = []
+    entries: list[Correction] = []
     shift = 0
     for change in changes:
         span = slice(change.first, change.last + 1)

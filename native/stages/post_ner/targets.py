@@ -26,14 +26,14 @@ class Target:
 
 
 def from_glossary(glossary: Glossary, zipf: Zipf) -> list[Target]:
-    """Single words and whole two-word names, one target per key and term: the heavier term first, then as listed."""
+    """Single words and whole two-word names, each once, from the heaviest term that has it; the heaviest first."""
     forbidden = {fold(text) for text in glossary.never}
-    found: dict[tuple[str, str], Target] = {}
+    found: dict[tuple[object, ...], Target] = {}
     for term in sorted(glossary.terms, key=lambda t: -t.weight):
         for words in _forms(term, zipf):
             target = Target(fold("".join(words)), words, term, min(zipf(word) for word in words))
             if len(target.key) >= MIN_LETTERS and not target.key.isdigit() and target.key not in forbidden:
-                found.setdefault((target.key, term.text), target)
+                found.setdefault((words, term.start, term.end), target)
     return list(found.values())
 
 

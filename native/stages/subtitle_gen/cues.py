@@ -184,7 +184,11 @@ class Planner:
 
 def _voices(words: Sequence[Spoken]) -> list[str | None]:
     """The speaker of every word; a word of nobody known goes on with the one before, so that it parts nothing."""
-    return list(accumulate((word.speaker for word in words), lambda before, now: now if now is not None else before))
+
+    def known(before: str | None, now: str | None) -> str | None:
+        return before if now is None else now
+
+    return list(accumulate((word.speaker for word in words), known))
 
 
 def faults(cue: Cue, following: Cue | None, limits: Limits) -> list[str]:

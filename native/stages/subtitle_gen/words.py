@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import regex
 
@@ -50,7 +51,7 @@ def spoken(transcript: Transcript, speakers: Speakers, language: str) -> list[Sp
             end = max(start + STEP_MS, _ms(min(word.end, segment.end)))
             found.append(Spoken(text, start, end, graphemes(text), space, names.get(word.speaker or ""), opens))
             earliest, opens = start + STEP_MS, False
-    return [_ended(word, following) for word, following in zip(found, [*found[1:], None], strict=True)]
+    return [_ended(word, following) for word, following in zip_longest(found, found[1:])]
 
 
 def _ended(word: Spoken, following: Spoken | None) -> Spoken:
