@@ -140,7 +140,7 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
         options.chunk_duration if chunked else None,
     )
     how = f"chunked processing (duration={duration:.0f} s, device={ctx.device.device})" if chunked else "whole-file processing"
-    ctx.log.info("Using %s: %d windows, %d chunks", how, len(plan.windows), len(plan.chunks))
+    ctx.log.info("Using %s: windows %d, chunks %d", how, len(plan.windows), len(plan.chunks))
     ctx.log.info("Active bias: %d unique terms", len(plan.terms))
     ctx.note("windows", len(plan.windows))
     ctx.note("chunks", len(plan.chunks))
@@ -154,7 +154,7 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
 def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
     """Every chunk of the plan, from its checkpoint where there is one."""
     checkpoints = Checkpoints(ctx.movie_dir / "transcription" / "chunks", plan, what_decides(ctx, backend))
-    checkpoints.remove_others()
+    checkpoints.remove(every=ctx.forced)
     recognizer: Recognizer | None = None
     reused = 0
     for chunk in plan.chunks:

@@ -40,9 +40,9 @@ class Checkpoints:
         # As it was stored: a chunk that was just decoded must not differ from one that was read back, not even in rounding.
         return read_json(self.path(chunk), DecodedChunk)
 
-    def remove_others(self) -> None:
-        """Chunks of an earlier plan that this one does not have."""
-        expected = {self.path(chunk) for chunk in self._plan.chunks}
+    def remove(self, *, every: bool) -> None:
+        """Remove the chunks of an earlier plan that this one does not have, or `every` one."""
+        expected = set() if every else {self.path(chunk) for chunk in self._plan.chunks}
         for path in self._folder.glob("chunk_*.json"):
             if path not in expected:
                 path.unlink()

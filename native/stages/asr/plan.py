@@ -63,13 +63,17 @@ def pack(stretches: Sequence[Span]) -> list[list[Span]]:
 
 
 def terms_at(start: float, end: float, bias: Sequence[BiasWindow]) -> list[str]:
-    """The terms of the bias window that shares most with `start`…`end`; the first of equals.
+    """The terms of the bias window that shares most with `start`…`end`; of those that hold it whole, the one that has it most central.
 
     Bias windows of 45 s every 15 s: one of them holds any window of 30 s as a whole.
     """
-    shared = [min(end, b.end) - max(start, b.start) for b in bias]
-    best = max(shared, default=0.0)
-    return list(bias[shared.index(best)].terms) if best > 0 else []
+
+    def fit(window: BiasWindow) -> tuple[float, float]:
+        shared = min(end, window.end) - max(start, window.start)
+        return round(shared, 3), -abs(window.start + window.end - start - end)
+
+    best = max(bias, key=fit, default=None)
+    return list(best.terms) if best and fit(best)[0] > 0 else []
 
 
 def make_chunks(windows: Sequence[Window], chunk_s: float | None) -> list[Chunk]:

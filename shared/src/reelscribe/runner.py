@@ -248,6 +248,7 @@ class Job:
             manifest.write(self.movie_dir, self.stage.row, record)
             log.info("%s: %s%s", self.stage.name, self.engine.name, f" on {device.device} ({device.reason})" if self.engine.kind else "")
             ctx = self._context(device, record)
+            ctx.forced = force
             memory.cleanup()
             try:
                 self.stage.run(ctx)

@@ -140,7 +140,10 @@ class Stage(Generic[Options, Inputs, Outputs]):
 
 @dataclass
 class Context(Generic[Options, Inputs, Outputs]):
-    """What run() is given. Paths in `inputs` and `outputs` are absolute; `device` is the CPU for a stage that computes on none."""
+    """What run() is given. Paths in `inputs` and `outputs` are absolute; `device` is the CPU for a stage that computes on none.
+
+    `forced`: the user said --force, so nothing that was kept of an earlier run may be used.
+    """
 
     movie: Path
     movie_dir: Path
@@ -155,6 +158,7 @@ class Context(Generic[Options, Inputs, Outputs]):
     fallbacks: list[str] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     added: list[Path] = field(default_factory=list)
+    forced: bool = False
 
     @property
     def name(self) -> str:
