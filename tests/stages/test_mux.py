@@ -201,7 +201,15 @@ def begun_late(folder: Path) -> Path:
     return make(folder / "late.mkv", *PICTURE, "-itsoffset", "0.4", *TONE, "-map", "0", "-map", "1", *output)
 
 
-@pytest.mark.parametrize("recipe", [joined, begun_late])
+def data_first(folder: Path) -> Path:
+    """The first stream of a recording is one that MKV cannot hold."""
+    (folder / "data").write_bytes(bytes(1000))
+    late = ["-itsoffset", "0.3", *PICTURE, "-itsoffset", "0.6", *TONE, "-f", "data", "-i", str(folder / "data")]
+    output = ["-t", "3", "-c:v", "mpeg2video", "-c:a", "ac3", "-c:d", "copy", "-f", "mpegts"]
+    return make(folder / "data.ts", *late, "-map", "0", "-map", "1", "-map", "2", *output)
+
+
+@pytest.mark.parametrize("recipe", [joined, begun_late, data_first])
 def test_the_sound_of_the_result_is_where_the_stages_heard_it(
     recipe: Callable[[Path], Path], movie_dir: Path, tmp_path: Path, run_stage: Run
 ) -> None:
@@ -211,9 +219,10 @@ def test_the_sound_of_the_result_is_where_the_stages_heard_it(
     run_stage("mux", movie_dir, movie=movie)
     run_stage("demux", tmp_path / "again", movie=result_of(movie_dir))
     heard, again = (sounding(folder / "audio" / "audio.wav") for folder in (movie_dir, tmp_path / "again"))
-    assert heard == again
-    assert heard[:6] == [False] * 4 + [True] * 2
-    assert cues(result_of(movie_dir))[0][:2] == (0.5, 1.5)
+    early = heard.index(True) - again.index(True)  # tenths of a second; the result may begin with its first stream that is left
+    assert heard[heard.index(True) :] == again[again.index(True) :]
+    assert heard.index(True) > 0
+    assert cues(result_of(movie_dir))[0][0] == pytest.approx(0.5 - early / 10, abs=0.06)
 
 
 @pytest.mark.parametrize(
