@@ -223,6 +223,12 @@ def test_a_small_or_empty_movie_has_an_identity_too(tmp_path: Path, size: int) -
     assert movie_identity(movie) == movie_identity(same) != movie_identity(longer)
 
 
+def test_a_movie_that_cannot_be_read_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="cannot be read: Is a directory") as caught:
+        movie_identity(tmp_path)
+    assert caught.value.remedy
+
+
 def test_a_file_is_hashed_once_until_size_mtime_or_inode_change(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -145,13 +145,19 @@ def file_digest(path: Path) -> str:
 
 
 def movie_identity(path: Path) -> str:
-    """Digest of the movie's size and three blocks of 4 MiB (start, middle, end): a 50 GB file is known in a moment."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with open(path, "rb") as f:
-        for offset in (0, max(0, size // 2 - _BLOCK // 2), max(0, size - _BLOCK)):
-            f.seek(offset)
-            digest.update(f.read(_BLOCK))
+    """Digest of the movie's size and three blocks of 4 MiB (start, middle, end): a 50 GB file is known in a moment.
+
+    Raises BadInputError when it cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        digest = hashlib.sha256(str(size).encode())
+        with open(path, "rb") as f:
+            for offset in (0, max(0, size // 2 - _BLOCK // 2), max(0, size - _BLOCK)):
+                f.seek(offset)
+                digest.update(f.read(_BLOCK))
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}", remedy="check its permissions and the disk it is on") from error
     return digest.hexdigest()
 
 
