@@ -82,7 +82,8 @@ def test_every_stage_has_a_test(row: Row) -> None:
 
 
 def test_every_test_of_a_stage_has_a_stage() -> None:
-    assert {p.stem for p in (ROOT / "tests" / "stages").glob("test_*.py")} == {f"test_{name}" for name in HELPERS}
+    for path in (ROOT / "tests" / "stages").glob("test_*.py"):
+        assert any(f"{path.stem}_".startswith(f"test_{name}_") for name in HELPERS), path.name
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -121,7 +122,7 @@ import json, sys
 sys.path += sys.argv[1:]
 from reelscribe.stage import load_contracts
 found = {s.name: sorted(s.options.model_fields) for s in load_contracts()}
-outside = {n.partition(".")[0] for n in sys.modules} - set(sys.stdlib_module_names)
+outside = {n.partition(".")[0] for n in sys.modules if not n.startswith("_sysconfigdata")} - set(sys.stdlib_module_names)
 print(json.dumps([found, sorted(outside)]))
 """
 
