@@ -193,7 +193,7 @@ def test_only_chunks_that_a_change_concerns_are_decoded_again(run_stage, movie_d
 @pytest.mark.parametrize(
     ("options", "code", "said", "remedy"),
     [
-        (["--language=hi"], 2, "LANGUAGE=hi", "--language en"),
+        (["--language=hi"], 2, "MOVIE_LANGUAGE=hi", "--language en"),
         (["--translate"], 2, "cannot translate", "--translate"),
         (["--backend=whisperx"], 2, "no such engine yet", "sphinx"),
         (["--backend=mlx"], 2, "no such engine yet", "sphinx"),

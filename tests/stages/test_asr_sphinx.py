@@ -34,12 +34,14 @@ def test_accents_fall_away():
     assert plain_letters("Éowyn O'Brien-Šmíd") == "eowynobriensmid"
 
 
-def term(text, weight=0.5):
-    return Term(text=text, kind="character", weight=weight, source="test")
+def term(text, weight=0.5, kind="character"):
+    return Term(text=text, kind=kind, weight=weight, source="test")
 
 
 def test_the_vocabulary_is_the_names_in_the_terms():
-    assert vocabulary([term("Inspector Karl"), term("the old harbour"), term("John H. Watson", 0.8), term("R2D2")]) == {
+    assert vocabulary(
+        [term("Inspector Karl"), term("the old harbour"), term("John H. Watson", 0.8), term("R2D2"), term("A Long Night", kind="title")]
+    ) == {
         "Inspector": 0.5,
         "Karl": 0.5,
         "John": 0.8,

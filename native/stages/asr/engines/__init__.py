@@ -60,7 +60,7 @@ def choose(wanted: str, *, language: str, translate: bool, allow_draft: bool) ->
             f"the only engine that is there, {name}, gives a draft, and ASR_ALLOW_DRAFT is false",
             remedy="allow it with ASR_ALLOW_DRAFT=true",
         )
-    refuse_language(backend, language, f"LANGUAGE={language}")
+    refuse_language(backend, language, f"MOVIE_LANGUAGE={language}")
     if translate and not backend.translates:
         raise UsageError(f"{name} cannot translate", remedy="leave --translate away")
     return backend

@@ -28,9 +28,12 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 
 def vocabulary(terms: Sequence[Term]) -> dict[str, float]:
-    """The words of names in `terms`, as they are written, and the highest weight each has: {"Ilsa": 0.9, "Lund": 0.9}."""
+    """The words of names in `terms`, as they are written, and the highest weight each has: {"Ilsa": 0.9, "Lund": 0.9}.
+
+    Titles are left out: their words are capitalized, and mostly no names.
+    """
     words: dict[str, float] = {}
-    for term in terms:
+    for term in (t for t in terms if t.kind != "title"):
         for word in re.findall(r"[^\W\d_]+", term.text):
             if word[0].isupper() and len(plain_letters(word)) > 1:
                 words[word] = max(term.weight, words.get(word, 0.0))
