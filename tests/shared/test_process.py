@@ -15,7 +15,7 @@ import pytest
 
 from reelscribe import process
 from reelscribe.errors import ExitCode, MissingToolError, OutOfSpaceError, StageFailedError
-from reelscribe.process import run_tool
+from reelscribe.process import Child, run_tool
 
 
 def python(code: str) -> list[str]:
@@ -102,22 +102,66 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_a_killed_supervisor_takes_the_stage_and_its_tools_with_it() -> None:
-    supervisor = subprocess.Popen([*python(SUPERVISOR), textwrap.dedent(STAGE)], stdout=subprocess.PIPE, text=True)
+# The same, but with a worker that is started as a Child by a process that is killed itself.
+PARENT = """
+    import sys, time
+    from reelscribe.process import Child
+    child = Child([sys.executable, "-c", sys.argv[1]])
+    print(child.process.pid, child.process.stdout.readline().decode(), flush=True)
+    time.sleep(60)
+"""
+
+
+def survivors(pids: dict[str, int]) -> list[str]:
+    """The names of those that are still there after ten seconds, at which point they are killed."""
+    deadline = time.monotonic() + 10
+    while not all(map(gone, pids.values())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [name for name, pid in pids.items() if not gone(pid)]
+    for name in left:
+        os.kill(pids[name], signal.SIGKILL)
+    return left
+
+
+@pytest.mark.parametrize("starter", [SUPERVISOR, PARENT])
+def test_a_killed_process_takes_what_it_started_and_its_tools_with_it(starter: str) -> None:
+    supervisor = subprocess.Popen([*python(starter), textwrap.dedent(STAGE)], stdout=subprocess.PIPE, text=True)
     assert supervisor.stdout
     stage, tool = map(int, supervisor.stdout.readline().split())
     assert not gone(stage)
     assert not gone(tool)
     supervisor.send_signal(signal.SIGKILL)
     supervisor.communicate()
-    deadline = time.monotonic() + 10
-    while not (gone(stage) and gone(tool)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    survivors = [name for name, pid in (("stage", stage), ("tool", tool)) if not gone(pid)]
-    for pid in (stage, tool):
-        if not gone(pid):
-            os.kill(pid, signal.SIGKILL)
-    assert survivors == []
+    assert survivors({"stage": stage, "tool": tool}) == []
+
+
+def test_a_child_is_ended_with_its_children() -> None:
+    child = Child(python(STAGE))
+    assert child.process.stdout
+    tool = int(child.process.stdout.readline())
+    assert child.end() == -signal.SIGKILL
+    assert survivors({"child": child.process.pid, "tool": tool}) == []
+    assert child.end() == -signal.SIGKILL
+
+
+def test_a_child_that_ended_keeps_its_return_code() -> None:
+    child = Child(python("import sys; sys.exit(len(sys.stdin.read()))"))
+    assert child.process.stdin
+    child.process.stdin.write(b"seven!!")
+    child.process.stdin.close()
+    child.process.wait(timeout=10)
+    assert process.ending(child.end()) == "code 7"
+
+
+def test_a_child_that_cannot_be_started_leaves_nothing_open(tmp_path: Path) -> None:
+    before = psutil.Process().num_fds()
+    with pytest.raises(FileNotFoundError):
+        Child([tmp_path / "nothing"])
+    assert psutil.Process().num_fds() == before
+
+
+def test_endings_in_words() -> None:
+    assert [process.ending(code) for code in (-11, -99, 3)] == ["SIGSEGV", "code -99", "code 3"]
 
 
 def test_without_a_supervisor_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:

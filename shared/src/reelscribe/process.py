@@ -6,8 +6,10 @@ import errno
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from reelscribe import logger
 from reelscribe.errors import MissingToolError, OutOfSpaceError, StageFailedError
@@ -59,7 +61,53 @@ def run_tool(arguments: Sequence[str | Path], *, timeout_s: float | None = None)
     if done.returncode:
         if os.strerror(errno.ENOSPC) in said or os.strerror(errno.EDQUOT) in said:
             raise OutOfSpaceError(f"{name} found the disk full", remedy="free some space where the movie directory is and run again")
-        ended = signal.Signals(-done.returncode).name if done.returncode < 0 else f"code {done.returncode}"
         tail = "\n    ".join(said.splitlines()[-5:])
-        raise StageFailedError(f"{name} ended with {ended}:\n    {tail}")
+        raise StageFailedError(f"{name} ended with {ending(done.returncode)}:\n    {tail}")
     return done.stdout.decode(errors="replace")
+
+
+def ending(returncode: int) -> str:
+    """A return code of subprocess in words: `SIGSEGV`, `code 3`."""
+    if returncode < 0:
+        with suppress(ValueError):
+            return signal.Signals(-returncode).name
+    return f"code {returncode}"
+
+
+class Child:
+    """A program with pipes for stdin and stdout, in a session of its own; end() ends it together with its children.
+
+    They also end when this process does, however that happens: the program has to call die_with_parent() before anything else.
+    """
+
+    def __init__(self, arguments: Sequence[str | Path], *, stderr: IO[bytes] | None = None, environment: Mapping[str, str] | None = None):
+        alive, self._alive = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [str(a) for a in arguments],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+                pass_fds=(alive,),
+                env={**(os.environ if environment is None else environment), ALIVE_VARIABLE: str(alive)},
+            )
+        except OSError:
+            os.close(self._alive)
+            raise
+        finally:
+            os.close(alive)
+
+    def end(self) -> int:
+        """Kill what is left of it and return its return code, as subprocess has it: that of its own end where it came first."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        if self._alive >= 0:
+            os.close(self._alive)
+            self._alive = -1
+        return code
