@@ -22,7 +22,7 @@
 #                   uv's own come first
 #
 # Exit codes: 0 done, 2 usage, 4 no fit Python or pip (--check: not current), 5 out of space, 6 an install failed,
-# 130 interrupted.
+# 130 interrupted (143 by TERM, 129 by HUP).
 set -euo pipefail
 
 NATIVE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
@@ -77,32 +77,42 @@ read_digests() {
   DIGESTS="$(cksum "$LOCKS"/*.txt "$SHARED/pyproject.toml")"
 }
 
-# digest_of FILE : its CRC and size.
+# digest_of FILE : sets digest to its CRC and size.
 digest_of() {
   local crc size path
+  digest=""
   while read -r crc size path; do
-    if [[ "$path" == "$1" ]]; then
-      echo "$crc-$size"
-      return
-    fi
+    if [[ "$path" == "$1" ]]; then digest="$crc-$size"; fi
   done <<<"$DIGESTS"
 }
 
-# read_stamp ENV : sets stamp_lock, stamp_shared, stamp_python, stamp_torch.
-read_stamp() {
+# outdated ENV : sets why to what differs from what it was built from.
+outdated() {
   local key value
-  stamp_lock="" stamp_shared="" stamp_python="" stamp_torch=""
   while IFS='=' read -r key value; do
     case "$key" in
-      lock) stamp_lock="$value" ;;
-      shared) stamp_shared="$value" ;;
-      python) stamp_python="$value" ;;
-      torch) stamp_torch="$value" ;;
+      lock)
+        digest_of "$LOCKS/$1.txt"
+        if [[ "$value" != "$digest" ]]; then why="its lock changed"; fi
+        ;;
+      shared)
+        digest_of "$SHARED/pyproject.toml"
+        if [[ "$value" != "$digest" ]]; then why="shared/pyproject.toml changed"; fi
+        ;;
+      python)
+        if [[ -n "$WANTED_PYTHON" && "$value" != "$WANTED_PYTHON" ]]; then why="it has Python $value, not $WANTED_PYTHON"; fi
+        ;;
+      torch)
+        case "$TORCH_BACKEND $value" in
+          "auto cpu") if has_nvidia_gpu; then why="there is a GPU now and its torch is the CPU build"; fi ;;
+          "cpu pypi" | "pypi cpu") why="it has the $value build of torch, not the $TORCH_BACKEND one" ;;
+        esac
+        ;;
     esac
   done <"$VENVS/$1/$STAMP"
 }
 
-# why_build ENV : sets why, empty when the environment is current. Starts no process but digest_of's subshells.
+# why_build ENV : sets why, empty when the environment is current. Starts no process, so that asking costs nothing.
 why_build() {
   local env="$1" leftover
   why=""
@@ -116,43 +126,31 @@ why_build() {
   elif [[ ! -f "$VENVS/$env/$STAMP" ]]; then
     why="it is incomplete"
   else
-    read_stamp "$env"
-    if [[ "$stamp_lock" != "$(digest_of "$LOCKS/$env.txt")" ]]; then
-      why="its lock changed"
-    elif [[ "$stamp_shared" != "$(digest_of "$SHARED/pyproject.toml")" ]]; then
-      why="shared/pyproject.toml changed"
-    elif [[ -n "$WANTED_PYTHON" && "$stamp_python" != "$WANTED_PYTHON" ]]; then
-      why="it has Python $stamp_python, not $WANTED_PYTHON"
-    elif [[ -n "$stamp_torch" && "$TORCH_BACKEND" != auto && "$stamp_torch" != "$TORCH_BACKEND" ]]; then
-      why="it has the $stamp_torch build of torch, not the $TORCH_BACKEND one"
-    elif [[ "$stamp_torch" == cpu && "$TORCH_BACKEND" == auto ]] && has_nvidia_gpu; then
-      why="there is a GPU now and its torch is the CPU build"
-    elif [[ "$FORCE" == yes ]]; then
-      why="of --force"
-    fi
+    if [[ "$FORCE" == yes ]]; then why="of --force"; fi
+    outdated "$env"
   fi
 }
 
 # --- processes --------------------------------------------------------------------------------------------------------
 
-# supervised WHAT COMMAND... : run it so that signals are answered at once and it never outlives this script or the
-# process that --watch names. Where no bar can be shown, a line every minute says that it is still at it.
+# supervised WHAT ERRORS COMMAND... : run it so that signals are answered at once and it never outlives this script or the
+# process that --watch names. Its stderr goes to the file ERRORS, "" for our own. Where no bar can be shown, a line every
+# minute says that it is still at it.
 supervised() {
-  local what="$1"
-  shift
-  supervise "$what" "$@" &
-  SUPERVISOR=$!
   local status=0
+  supervise "$@" &
+  SUPERVISOR=$!
   wait "$SUPERVISOR" || status=$?
   SUPERVISOR=""
+  kill -0 "$WATCH" 2>/dev/null || interrupted 130
   return "$status"
 }
 
 supervise() {
-  local what="$1" child started=$SECONDS said=0
-  shift
+  local what="$1" errors="$2" child started=$SECONDS said=0
+  shift 2
   trap - EXIT
-  "$@" </dev/null &
+  if [[ -n "$errors" ]]; then "$@" </dev/null 2>"$errors" & else "$@" </dev/null & fi
   child=$!
   trap 'kill "$child" 2>/dev/null; wait "$child"; exit 130' INT TERM HUP
   while kill -0 "$child" 2>/dev/null; do
@@ -196,7 +194,7 @@ holder_lives() {
   if [[ "${1%:*}" != "$(uname -n)" ]]; then return 0; fi
   kill -0 "$pid" 2>/dev/null || return 1
   command="$(ps -p "$pid" -o command= 2>/dev/null || tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || true)"
-  case "$command" in '' | *setup_venvs*) return 0 ;; *) return 1 ;; esac
+  case "$command" in '' | *setup_venvs.sh*) return 0 ;; *) return 1 ;; esac
 }
 
 # Wait for the turn. A lost race costs double work and nothing else: what is built is swapped in by renames.
@@ -221,6 +219,7 @@ take_turn() {
 # A set-up that was killed while it swapped has left an environment aside: put it back.
 mend() {
   local old env
+  rm -f "$VENVS/.new.log."*
   for old in "$VENVS/.old."*; do
     [[ -e "$old" ]] || continue
     env="${old#"$VENVS/.old."}"
@@ -257,7 +256,7 @@ find_python() {
     if fit_python "$candidate"; then return; fi
   done
   if [[ "$(uname -s)" == Darwin ]]; then
-    die 4 "no Python 3.10-3.13 for Apple Silicon: brew install python@3.12 (Intel Macs: PyTorch has no builds for them)"
+    die 4 "no Python 3.10-3.13 for Apple Silicon found: brew install python@3.12, or set PYTHON=/path/to/it (for Intel Macs PyTorch has no builds)"
   fi
   die 4 "no Python 3.10-3.13 found: install one (Debian, Ubuntu: apt install python3 python3-venv) or set PYTHON=/path/to/it"
 }
@@ -278,7 +277,8 @@ find_uv() {
     fi
   fi
   UV="$VENVS/.bootstrap/bin/uv"
-  if [[ "$(cat "$VENVS/.bootstrap/$STAMP" 2>/dev/null)" != "$(digest_of "$LOCKS/bootstrap.txt")" ]]; then fetch_uv; fi
+  digest_of "$LOCKS/bootstrap.txt"
+  if [[ "$(cat "$VENVS/.bootstrap/$STAMP" 2>/dev/null)" != "$digest" ]]; then fetch_uv; fi
 }
 
 # With pip in an environment of its own, else (Debian without python3-venv) with the Python's own pip.
@@ -287,14 +287,14 @@ fetch_uv() {
   install+=(--require-hashes -r "$LOCKS/bootstrap.txt")
   say "fetching uv with pip: this machine has none, or one older than $UV_LEAST"
   if "$PYTHON_PATH" -m venv "$new" >/dev/null 2>&1; then
-    supervised uv "$new/bin/python" "${install[@]}" || failed "uv" "pip could not fetch it"
+    supervised uv "" "$new/bin/python" "${install[@]}" || failed "uv" "pip could not fetch it"
   elif "$PYTHON_PATH" -m pip --version >/dev/null 2>&1; then
     rm -rf "$new"
-    supervised uv "$PYTHON_PATH" "${install[@]}" --target "$new" || failed "uv" "pip could not fetch it"
+    supervised uv "" "$PYTHON_PATH" "${install[@]}" --target "$new" || failed "uv" "pip could not fetch it"
   else
     die 4 "$PYTHON_PATH has neither venv nor pip: install them (Debian, Ubuntu: apt install python3-venv), or uv itself"
   fi
-  digest_of "$LOCKS/bootstrap.txt" >"$new/$STAMP"
+  echo "$digest" >"$new/$STAMP"
   swap .bootstrap
 }
 
@@ -333,14 +333,23 @@ honour_pip_settings() {
   hand_over UV_DEFAULT_INDEX index-url
   hand_over UV_EXTRA_INDEX_URL extra-index-url
   hand_over UV_FIND_LINKS find-links ,
-  hand_over UV_NO_INDEX no-index
+  case "$(pip_setting no-index)" in 1 | true | True | yes | on) INDEX_OPTIONS+=(--no-index) ;; esac
   hand_over UV_INSECURE_HOST trusted-host
   hand_over UV_HTTP_TIMEOUT timeout
   hand_over UV_HTTP_TIMEOUT default-timeout
   hand_over SSL_CERT_FILE cert
+  hand_over SSL_CLIENT_CERT client-cert
   hand_over ALL_PROXY proxy
-  # pip has no order among indexes; each file is checked against the lock's hashes wherever it comes from.
+  if [[ -n "${REQUESTS_CA_BUNDLE:-${CURL_CA_BUNDLE:-}}" ]]; then # pip heeds these too
+    export SSL_CERT_FILE="${SSL_CERT_FILE:-${REQUESTS_CA_BUNDLE:-$CURL_CA_BUNDLE}}"
+  fi
+  # pip trusts the system's certificates, and has no order among indexes; each file is checked against the lock's hashes
+  # wherever it comes from.
+  if [[ "$(uname -s)" == Darwin || -e /etc/ssl/certs/ca-certificates.crt || -e /etc/pki/tls/cert.pem ]]; then
+    export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+  fi
   export UV_INDEX_STRATEGY="${UV_INDEX_STRATEGY:-unsafe-best-match}"
+  unset UV_TORCH_BACKEND UV_REQUIRE_HASHES # TORCH_BACKEND is the one; shared/ has no hash
 }
 
 device_of() { df -P "$1" | awk 'NR == 2 { print $1 }'; }
@@ -375,8 +384,8 @@ choose_torch() {
 }
 
 pytorch_index_answers() {
-  UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 supervised "PyTorch's index" "$UV" pip install --quiet --dry-run --no-deps \
-    --python "$PYTHON_PATH" --target "$VENVS/.probe" --torch-backend cpu -r "$LOCKS/torch-cpu.txt" >/dev/null 2>&1
+  UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 supervised "PyTorch's index" /dev/null "$UV" pip install --quiet --dry-run --no-deps \
+    --python "$PYTHON_PATH" --target "$VENVS/.probe" --torch-backend cpu -r "$LOCKS/torch-cpu.txt"
 }
 
 # cpu_lock LOCK : the lock with PyTorch's CPU builds for torch and without the CUDA libraries.
@@ -407,10 +416,10 @@ run_uv() {
   local env="$1"
   shift
   if [[ -t 2 ]]; then
-    supervised "$env" "$UV" "$@"
+    supervised "$env" "" "$UV" "$@"
   else
     local status=0
-    supervised "$env" "$UV" --quiet "$@" 2>"$LOG" || status=$?
+    supervised "$env" "$LOG" "$UV" --quiet "$@" || status=$?
     cat "$LOG" >&2
     return "$status"
   fi
@@ -425,7 +434,7 @@ swap() {
 }
 
 build() {
-  local env="$1" new="$VENVS/.new.$1.$$" lock="$LOCKS/$1.txt" torch="" started=$SECONDS arguments=()
+  local env="$1" new="$VENVS/.new.$1.$$" lock="$LOCKS/$1.txt" torch="" started=$SECONDS options=(--require-hashes)
   say "$env: building, because $why"
   rm -rf "$VENVS/.new.$env."*
   run_uv "$env" venv --no-project --relocatable --python "$PYTHON_PATH" --prompt "$env" "$new" || failed "$env" "no venv"
@@ -436,15 +445,17 @@ build() {
   if [[ "$torch" == cpu ]]; then
     cpu_lock "$lock" >"$new/lock.txt"
     lock="$new/lock.txt"
-    arguments=(--torch-backend cpu)
-  else
-    arguments=(--require-hashes)
+    options=(--torch-backend cpu)
   fi
-  run_uv "$env" pip sync --python "$new/bin/python" "${arguments[@]}" "$lock" || failed "$env" "its packages could not be installed"
-  run_uv "$env" pip install --python "$new/bin/python" --no-deps --editable "$SHARED" || failed "$env" "reelscribe itself could not be installed"
+  options+=(${INDEX_OPTIONS[@]+"${INDEX_OPTIONS[@]}"} --python "$new/bin/python")
+  run_uv "$env" pip sync "${options[@]}" "$lock" || failed "$env" "its packages could not be installed"
+  run_uv "$env" pip install --python "$new/bin/python" --offline --no-deps --editable "$SHARED" ||
+    failed "$env" "reelscribe itself could not be installed"
   {
-    echo "lock=$(digest_of "$LOCKS/$env.txt")"
-    echo "shared=$(digest_of "$SHARED/pyproject.toml")"
+    digest_of "$LOCKS/$env.txt"
+    echo "lock=$digest"
+    digest_of "$SHARED/pyproject.toml"
+    echo "shared=$digest"
     echo "python=$PYTHON_VERSION"
     echo "torch=$torch"
   } >"$new/$STAMP"
@@ -497,7 +508,7 @@ check() {
 
 main() {
   local mode=build env known wanted=() stale=()
-  FORCE=no WATCH=$$ UV="" TORCH="" SUPERVISOR="" ME="" LOG="" PYTHON_PATH="" PYTHON_VERSION="" WANTED_PYTHON=""
+  FORCE=no WATCH=$$ UV="" TORCH="" INDEX_OPTIONS=() SUPERVISOR="" ME="" LOG="" PYTHON_PATH="" PYTHON_VERSION="" WANTED_PYTHON=""
   TORCH_BACKEND="${TORCH_BACKEND:-auto}"
   case "$TORCH_BACKEND" in auto | cpu | pypi) ;; *) die 2 "TORCH_BACKEND=$TORCH_BACKEND: it is auto, cpu or pypi" ;; esac
   known=" $(all_environments | tr '\n' ' ')"

@@ -117,9 +117,10 @@ prove() {
 
 # Every lock is within constraints.txt (the tests hold that), so what is proved of all together holds for each.
 check() {
-  local folder env failed=0 others=()
-  folder="$(mktemp -d)"
-  trap 'rm -rf "$folder"' EXIT
+  local env folder failed=0 others=()
+  SCRATCH="$(mktemp -d)"
+  trap 'rm -rf "$SCRATCH"' EXIT
+  folder="$SCRATCH"
   cp ./*.txt "$folder/"
   lock_all "$folder"
   for env in constraints bootstrap $(environments); do
