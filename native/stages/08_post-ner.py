@@ -103,11 +103,10 @@ def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corr
     """What a user wants to know, and the facts for the manifest."""
     unknown = sum(word.speaker == turns.UNKNOWN for segment in segments for word in segment.words)
     changed = Counter(f"{c.old} → {c.new}" for c in corrections.corrections)
-    ctx.log.info(
-        "%d speakers, %d segments%s", len(speakers.speakers), len(segments), f", {unknown} words without a speaker" if unknown else ""
-    )
+    lost = f", words without a speaker: {unknown}" if unknown else ""
+    ctx.log.info("speakers: %d, segments: %d%s", len(speakers.speakers), len(segments), lost)
     most = ", ".join(f"{change} (×{times})" if times > 1 else change for change, times in changed.most_common(5))
-    ctx.log.info("%d names mended%s", len(corrections.corrections), f": {most}{' …' if len(changed) > 5 else ''}" if most else "")
+    ctx.log.info("names mended: %d%s", len(corrections.corrections), f" ({most}{', …' if len(changed) > 5 else ''})" if most else "")
     ctx.note("speakers", len(speakers.speakers))
     ctx.note("corrections", len(corrections.corrections))
     ctx.note("words_without_speaker", unknown)

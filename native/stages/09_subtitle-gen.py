@@ -97,7 +97,7 @@ def report(ctx: Context[Options, Inputs, Outputs], cues: Sequence[Cue], limits: 
     found = Counter(rule for cue, following in zip_longest(cues, cues[1:]) for rule in faults(cue, following, limits))
     broken = ", ".join(f"{rule} ×{times}" for rule, times in sorted(found.items()))
     if cues:
-        ctx.log.info("%d cues%s", len(cues), f"; limits not kept: {broken}" if broken else ", all within the limits")
+        ctx.log.info("cues: %d%s", len(cues), f"; limits not kept: {broken}" if broken else ", all within the limits")
     else:
         ctx.log.warning("no words were recognised: the subtitles are empty")
     ctx.note("cues", len(cues))

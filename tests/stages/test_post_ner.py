@@ -191,6 +191,7 @@ def test_a_name_spelt_wrong_is_known(heard: str, name: str, rule: str) -> None:
         ("may a", "Maya", "common word"),
         ("the rathore", "Rathore", "too different"),
         ("rathor is", "Rathore", "one of them is nearer"),
+        ("tels in", "Tamsin", "common word"),
         ("wolf gain", "Wolfgang", "two real words"),
     ],
 )
@@ -409,8 +410,8 @@ def test_segments_are_split_where_the_speaker_changes(run_stage: RunStage, movie
     ]
     ledger = read_json(movie_dir / "corrected/corrections.json", Corrections)
     assert [(c.segment, c.first, c.old, c.new) for c in ledger.corrections] == [(0, 2, "Rathor?", "Rathore?")]
-    assert "1 names mended: Rathor? → Rathore?" in done.stderr
-    assert "1 words without a speaker" in done.stderr
+    assert "names mended: 1 (Rathor? → Rathore?)" in done.stderr
+    assert "speakers: 2, segments: 3, words without a speaker: 1" in done.stderr
 
 
 def test_a_second_run_writes_the_same_bytes(run_stage: RunStage, movie_dir: Path) -> None:

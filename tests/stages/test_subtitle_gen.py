@@ -345,7 +345,7 @@ def test_both_files_are_written_and_named_for_mux(run_stage: RunStage, movie_dir
         ("A_Movie.en.srt", "srt", "en", "English (reelscribe, draft)", True, 2),
         ("A_Movie.en.vtt", "vtt", "en", "English (reelscribe, draft)", True, 2),
     ]
-    assert "2 cues, all within the limits" in done.stderr
+    assert "cues: 2, all within the limits" in done.stderr
     assert sorted(Path(line).name for line in done.stdout.splitlines()) == ["A_Movie.en.srt", "A_Movie.en.vtt", "tracks.json"]
 
 
