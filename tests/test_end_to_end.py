@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,13 @@ import av
 import jiwer
 import pysubs2
 import pytest
+from pyannote.core import Annotation, Segment, Timeline
+from pyannote.database.util import load_rttm
+from pyannote.metrics.diarization import DiarizationErrorRate
 
 from reelscribe import stage_table
 from reelscribe.schemas import Transcript
 from reelscribe.stage_table import NATIVE, ROOT
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # pyannote's packages use pkg_resources' successors in deprecated ways
-    from pyannote.core import Annotation, Segment, Timeline
-    from pyannote.database.util import load_rttm
-    from pyannote.metrics.diarization import DiarizationErrorRate
 
 EXAMPLE = ROOT / "examples" / "station.mp4"
 TRUTH: dict[str, Any] = json.loads((ROOT / "examples" / "station" / "station.json").read_text(encoding="utf-8"))
@@ -141,3 +137,17 @@ def test_the_same_bytes_come_out_again(station: Station) -> None:
     again = station.pipeline("--resume", str(station.dir), "--only", "asr,post-ner,subtitle-gen,mux", "--force")
     assert again.returncode == 0, again.stderr
     assert [name for name, content in station.products().items() if content != before[name]] == []
+
+
+def test_the_doctor_tries_every_stage_and_says_why(station: Station) -> None:
+    done = station.pipeline("--doctor", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    reports = json.loads(done.stdout)
+    assert [report["stage"] for report in reports] == [row.name for row in stage_table.load()]
+    for report in reports:
+        assert report["ok"] is True
+        assert report["environment"] in stage_table.find(report["stage"]).environments
+        assert report["engine"]
+        assert report["device"] in ("mps", "cuda", "cpu")
+        assert report["reason"]
+        assert report["result"]

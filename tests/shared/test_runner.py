@@ -84,6 +84,8 @@ def run(ctx):
         ctx.progress.update(1, 2, "half")
     with atomic_write(ctx.movie_dir / "runs.txt") as f:
         f.write(f"{ctx.device.device} {ctx.threads} {os.environ['OMP_NUM_THREADS']}")
+        names = ("PYANNOTE_METRICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+        f.writelines(f"\\n{name}={os.environ.get(name)}" for name in names)
     if fault != "forgets":
         with atomic_write(ctx.outputs.shout) as f:
             f.write((ctx.inputs.text.read_text() if ctx.inputs.text else ctx.name).upper() + ctx.options.mark)
@@ -645,7 +647,18 @@ def test_a_library_that_cannot_use_the_gpu_is_noticed(tiny: Tiny) -> None:
 
 def test_threads_are_the_setting_or_the_cores(tiny: Tiny) -> None:
     tiny("--threads=3")
-    assert (tiny.dir / "runs.txt").read_text() == "cpu 3 3"
+    assert (tiny.dir / "runs.txt").read_text().splitlines()[0] == "cpu 3 3"
+
+
+@pytest.mark.parametrize(("offline", "said"), [("true", "1"), ("false", "None")])
+def test_libraries_send_nothing_home_and_offline_reaches_them(tiny: Tiny, offline: str, said: str) -> None:
+    tiny(env={"OFFLINE": offline})
+    assert (tiny.dir / "runs.txt").read_text().splitlines()[1:] == [
+        "PYANNOTE_METRICS_ENABLED=0",
+        "HF_HUB_DISABLE_TELEMETRY=1",
+        f"HF_HUB_OFFLINE={said}",
+        f"TRANSFORMERS_OFFLINE={said}",
+    ]
 
 
 def test_a_fallback_of_the_stage_is_said_and_recorded(tiny: Tiny) -> None:
