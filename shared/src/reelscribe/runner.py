@@ -260,6 +260,7 @@ class Job:
             record.outputs, record.status = outputs, "done"
             clock()
             manifest.write(self.movie_dir, self.stage.row, record)
+        log.info("%s: done in %.1f s", self.stage.name, record.run.seconds)
         self.hashes.save()
         return record
 
