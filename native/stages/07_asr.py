@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from asr.checkpoints import Checkpoints
-from asr.engines import Backend, Recognizer, choose, refuse_language
+from asr.engines import Backend, Load, Recognizer, choose, refuse_language
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
 from reelscribe import manifest, memory, wav
@@ -98,10 +98,28 @@ def check(options: Options, device: Device) -> str:
 
     backend = backend_of(options)
     window = Window(id=0, start=0.0, end=1.0, speech=[Span(start=0.0, end=1.0)])
-    recognizer = backend.load(Plan(duration=1.0, speech=window.speech, windows=[window], chunks=[], terms=[]))
+    plan = Plan(duration=1.0, speech=window.speech, windows=[window], chunks=[], terms=[])
+    recognizer = backend.load(what_to_load(options, backend, device), plan)
     noise = np.random.default_rng(0).normal(0, 0.05, wav.SAMPLE_RATE).astype(np.float32)
-    (segments,) = recognizer.decode([window], [noise])
-    return f"words in a second of noise: {sum(len(s.words) for s in segments)}"
+    (decoded,) = recognizer.decode([window], [noise])
+    return f"words in a second of noise: {sum(len(s.words) for s in decoded.segments)}"
+
+
+def what_to_load(options: Options, backend: Backend, device: Device, threads: int = 1) -> Load:
+    """The engine as a worker is told it."""
+    return Load(
+        backend=backend.engine.kind,
+        model=backend.engine.model,
+        device=device.device,
+        compute=device.compute,
+        batch=backend.batch,
+        threads=threads,
+        language=options.language,
+        translate=options.translate,
+        bias=options.bias,
+        offline=options.offline,
+        models_dir=str(options.models_dir),
+    )
 
 
 # -- before decoding ----------------------------------------------------------------------------------------------------
@@ -138,6 +156,7 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
         read_json(ctx.inputs.bias_windows, BiasWindows).windows if biased else [],
         read_json(ctx.inputs.glossary, Glossary),
         options.chunk_duration if chunked else None,
+        backend.batch,
     )
     how = f"chunked processing (duration={duration:.0f} s, device={ctx.device.device})" if chunked else "whole-file processing"
     ctx.log.info("Using %s: windows %d, chunks %d", how, len(plan.windows), len(plan.chunks))
@@ -162,8 +181,8 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
         if done:
             reused += 1
         else:
-            recognizer = recognizer or backend.load(plan)
-            done = checkpoints.write(chunk, list(decode_chunk(ctx, backend, recognizer, plan, chunk)))
+            recognizer = recognizer or backend.load(what_to_load(ctx.options, backend, ctx.device, ctx.threads), plan)
+            done = checkpoints.write(chunk, list(decode_chunk(ctx, recognizer, plan, chunk)))
             memory.cleanup()
         ctx.add_output(checkpoints.path(chunk))
         yield done
@@ -185,13 +204,12 @@ def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
     }
 
 
-def decode_chunk(ctx: Ctx, backend: Backend, recognizer: Recognizer, plan: Plan, chunk: Chunk) -> Iterator[DecodedWindow]:
+def decode_chunk(ctx: Ctx, recognizer: Recognizer, plan: Plan, chunk: Chunk) -> Iterator[DecodedWindow]:
     """The windows of one chunk, decoded in the batches that the plan gives."""
-    for first in range(0, len(chunk.windows), backend.batch):
-        windows = [plan.windows[number] for number in chunk.windows[first : first + backend.batch]]
+    for batch in chunk.batches:
+        windows = [plan.windows[number] for number in batch]
         samples = [wav.read(ctx.inputs.audio, w.start, w.end) for w in windows]
-        for window, segments in zip(windows, recognizer.decode(windows, samples), strict=True):
-            yield DecodedWindow(window=window.id, segments=segments)
+        yield from recognizer.decode(windows, samples)
         ctx.progress.update(windows[-1].end, plan.duration, f"at {windows[-1].end:.0f} of {plan.duration:.0f} s")
 
 

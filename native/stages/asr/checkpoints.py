@@ -52,4 +52,6 @@ class Checkpoints:
         used = {text for window in windows for text in window.terms}
         terms = [term for term in self._plan.terms if term.text in used]
         dumped = {"windows": [w.model_dump() for w in windows], "terms": [t.model_dump() for t in terms]}
+        # What is decoded together can move the last digit of a score, and then a word.
+        dumped["batches"] = chunk.batches
         return fingerprint({**self._decides, **dumped})

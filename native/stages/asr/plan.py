@@ -22,9 +22,18 @@ WHOLE_FILE_LIMIT_S = 600.0
 
 
 def make_plan(
-    vads: Sequence[Vad], duration: float, quietest: Quietest, bias: Sequence[BiasWindow], glossary: Glossary, chunk_s: float | None
+    vads: Sequence[Vad],
+    duration: float,
+    quietest: Quietest,
+    bias: Sequence[BiasWindow],
+    glossary: Glossary,
+    chunk_s: float | None,
+    batch: int = 1,
 ) -> Plan:
-    """The plan. `bias`: the terms by time, none for decoding without; `chunk_s`: length of a chunk, None for one chunk."""
+    """The plan. `bias`: the terms by time, none for decoding without; `chunk_s`: length of a chunk, None for one chunk.
+
+    `batch`: how many windows are decoded together.
+    """
     heard = [segment for vad in vads for segment in vad.segments]
     stretches = split_long(union(heard, duration, pad_s=PAD_S), quietest)
     windows = [
@@ -33,7 +42,7 @@ def make_plan(
     ]
     used = {text for window in windows for text in window.terms}
     terms = [term for term in glossary.terms if term.text in used]
-    return Plan(duration=duration, speech=union(heard, duration), windows=windows, chunks=make_chunks(windows, chunk_s), terms=terms)
+    return Plan(duration=duration, speech=union(heard, duration), windows=windows, chunks=make_chunks(windows, chunk_s, batch), terms=terms)
 
 
 def split_long(stretches: Sequence[Span], quietest: Quietest) -> list[Span]:
@@ -76,8 +85,8 @@ def terms_at(start: float, end: float, bias: Sequence[BiasWindow]) -> list[str]:
     return list(best.terms) if best and fit(best)[0] > 0 else []
 
 
-def make_chunks(windows: Sequence[Window], chunk_s: float | None) -> list[Chunk]:
-    """Neighbouring windows in chunks of at most `chunk_s` seconds, or all in one."""
+def make_chunks(windows: Sequence[Window], chunk_s: float | None, batch: int = 1) -> list[Chunk]:
+    """Neighbouring windows in chunks of at most `chunk_s` seconds, or all in one, and in each in batches of `batch`."""
     chunks: list[Chunk] = []
     for window in windows:
         if chunks and (chunk_s is None or window.end - chunks[-1].start <= chunk_s):
@@ -85,6 +94,8 @@ def make_chunks(windows: Sequence[Window], chunk_s: float | None) -> list[Chunk]
             chunks[-1].end = window.end
         else:
             chunks.append(Chunk(id=len(chunks), start=window.start, end=window.end, windows=[window.id]))
+    for chunk in chunks:
+        chunk.batches = [chunk.windows[first : first + batch] for first in range(0, len(chunk.windows), batch)]
     return chunks
 
 

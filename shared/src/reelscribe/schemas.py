@@ -233,11 +233,16 @@ class Diarization(Artifact):
 
 
 class Word(Artifact):
-    """One word as WhisperX writes it; `score` is its probability."""
+    """One word as WhisperX writes it; `score` is its probability.
+
+    `engine_start`, `engine_end`: of a word that was aligned, what the engine that decoded it said.
+    """
 
     word: str
     start: float
     end: float
+    engine_start: float | None = None
+    engine_end: float | None = None
     score: float | None = None
     speaker: str | None = None
 
@@ -263,10 +268,11 @@ class Window(Span):
 
 
 class Chunk(Span):
-    """The unit of checkpoint and retry: `windows` are the numbers of its windows."""
+    """The unit of checkpoint and retry: `windows` are the numbers of its windows, `batches` those that are decoded together."""
 
     id: int
     windows: list[int]
+    batches: list[list[int]] = []
 
 
 class Plan(Artifact):
@@ -280,10 +286,12 @@ class Plan(Artifact):
 
 
 class DecodedWindow(Artifact):
-    """The segments of one window; their ids count from 0 in each window."""
+    """The segments of one window; their ids count from 0 in each window. `terms`: those the decoder was told at the end."""
 
     window: int
     segments: list[Segment]
+    language: str | None = None
+    terms: list[str] = []
 
 
 class DecodedChunk(Artifact):

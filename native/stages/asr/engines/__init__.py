@@ -6,28 +6,54 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict
+
 from reelscribe.errors import MissingToolError, UsageError
 from reelscribe.manifest import Engine
-from reelscribe.schemas import Plan, Segment, Window
+from reelscribe.schemas import DecodedWindow, Plan, Window
 
 if TYPE_CHECKING:
     import numpy as np
 
 
+class Load(BaseModel):
+    """Everything an engine needs to know to be loaded, as a worker is told it.
+
+    backend: its name in WHISPER_BACKEND; model: name or folder; device and compute: as device_manager decided; batch: windows decoded
+    together; language: a code or auto; prompt_max_terms, hotword_max_terms: how many of a window's terms it is told at most, and how.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    backend: str
+    model: str
+    device: str = "cpu"
+    compute: str = "float32"
+    batch: int = 1
+    threads: int = 1
+    language: str = "auto"
+    translate: bool = False
+    bias: bool = True
+    prompt_max_terms: int = 20
+    hotword_max_terms: int = 50
+    offline: bool = False
+    models_dir: str = ""
+
+
 class Recognizer(Protocol):
     """A loaded engine."""
 
-    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[list[Segment]]:
-        """The segments of each window, times on the movie's timeline, ids from 0 in each window.
+    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[DecodedWindow]:
+        """What was heard in each window: segments with times on the movie's timeline, ids from 0 in each window.
 
-        windows: at most Backend.batch of them; samples: for each (num_samples,) float32, 16 kHz mono. What a window gives must not
+        windows: at most Load.batch of them; samples: for each (num_samples,) float32, 16 kHz mono. What a window gives must not
         depend on what was decoded before it.
         """
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What an engine is and can do. languages: ISO 639-1, None for any; batch: windows decoded together."""
+    """What an engine is and can do. languages: ISO 639-1, None for any; batch: the most windows it decodes together."""
 
     engine: Engine
     languages: frozenset[str] | None
@@ -35,7 +61,7 @@ class Backend:
     bias: Literal["none", "vocabulary", "prompt"]
     word_times: bool
     batch: int
-    load: Callable[[Plan], Recognizer]
+    load: Callable[[Load, Plan], Recognizer]
 
 
 def backends() -> dict[str, Backend]:

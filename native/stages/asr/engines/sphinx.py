@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.engines import Backend
+from asr.engines import Backend, Load
 from asr.pronounce import plain_letters, pronounce
 from asr.sentences import to_segments
 from reelscribe import wav
 from reelscribe.manifest import Engine
-from reelscribe.schemas import Plan, Segment, Span, Term, Window, Word
+from reelscribe.schemas import DecodedWindow, Plan, Span, Term, Window, Word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class Sphinx:
     So a window's words depend neither on the windows before it nor on where a resumed run begins.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, load: Load, plan: Plan) -> None:
         import pocketsphinx
 
         models = Path(pocketsphinx.get_model_path()) / "en-us"
@@ -56,9 +56,13 @@ class Sphinx:
         self._spoken = self._add_to_dictionary(vocabulary(plan.terms))
         self._search: tuple[str, ...] | None = None
 
-    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[list[Segment]]:
+    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[DecodedWindow]:
         """See Recognizer."""
-        return [to_segments(self._words(window, x), window.id) for window, x in zip(windows, samples, strict=True)]
+        return [self._decode_window(window, x) for window, x in zip(windows, samples, strict=True)]
+
+    def _decode_window(self, window: Window, samples: np.ndarray) -> DecodedWindow:
+        segments = to_segments(self._words(window, samples), window.id)
+        return DecodedWindow(window=window.id, segments=segments, language="en", terms=window.terms)
 
     def _words(self, window: Window, samples: np.ndarray) -> list[Word]:
         self._use_terms(tuple(window.terms))
