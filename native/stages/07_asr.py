@@ -11,19 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from asr.checkpoints import Checkpoints
-from asr.engines import Backend, Load, Recognizer, choose, refuse_language
+from asr.checkpoints import Checkpoints, any_degraded
+from asr.decode import Decoding, DecodingOptions
+from asr.engines import Backend, Load, choose, refuse_language
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
-from reelscribe import manifest, memory, wav
+from reelscribe import manifest, wav
 from reelscribe.artifacts import HashCache, read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.errors import StageFailedError
 from reelscribe.schemas import (
     BiasWindows,
-    Chunk,
     DecodedChunk,
-    DecodedWindow,
     Glossary,
     Media,
     Plan,
@@ -40,7 +39,7 @@ REVISION = 1
 Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
 
 
-class Options(StageOptions, LanguageOption, TranslateOption):
+class Options(StageOptions, LanguageOption, TranslateOption, DecodingOptions):
     backend: Literal["auto", "mlx", "whisperx", "sphinx"] = option(
         "auto", env="WHISPER_BACKEND", help="engine; mlx and whisperx are not in this version yet, auto is sphinx"
     )
@@ -87,10 +86,11 @@ def run(ctx: Ctx) -> None:
     announce_draft(ctx, backend)
     plan = plan_decoding(ctx, backend)
     write_json(ctx.outputs.plan, plan)
+    # As it was stored, which is what a worker reads.
+    plan = read_json(ctx.outputs.plan, Plan)
     decoded = list(decode(ctx, backend, plan))
     refuse_holes(plan, decoded)
     write_json(ctx.outputs.transcript, to_transcript(plan, decoded, backend))
-    memory.cleanup()
 
 
 def check(options: Options, device: Device) -> str:
@@ -172,23 +172,31 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
 
 def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
     """Every chunk of the plan, from its checkpoint where there is one."""
-    checkpoints = Checkpoints(ctx.movie_dir / "transcription" / "chunks", plan, what_decides(ctx, backend))
+    checkpoints = Checkpoints(chunks_of(ctx.movie_dir), plan, what_decides(ctx, backend), degraded=not ctx.options.retry_degraded)
     checkpoints.remove(every=ctx.forced)
-    recognizer: Recognizer | None = None
-    reused = 0
-    for chunk in plan.chunks:
-        done = checkpoints.read(chunk)
-        if done:
-            reused += 1
-        else:
-            recognizer = recognizer or backend.load(what_to_load(ctx.options, backend, ctx.device, ctx.threads), plan)
-            done = checkpoints.write(chunk, list(decode_chunk(ctx, recognizer, plan, chunk)))
-            memory.cleanup()
-        ctx.add_output(checkpoints.path(chunk))
-        yield done
-    ctx.note("chunks_reused", reused)
-    if reused:
-        ctx.log.info("%d of %d chunks were decoded before", reused, len(plan.chunks))
+    kept = {chunk.id: found for chunk in plan.chunks if (found := checkpoints.read(chunk))}
+    ctx.note("chunks_reused", len(kept))
+    if kept:
+        ctx.log.info("%d of %d chunks were decoded before", len(kept), len(plan.chunks))
+    to_do = [chunk for chunk in plan.chunks if chunk.id not in kept]
+    load = what_to_load(ctx.options, backend, ctx.device, ctx.threads)
+    with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding:
+        for chunk in plan.chunks:
+            done = kept.get(chunk.id) or checkpoints.write(chunk, *decoding.chunk(chunk))
+            ctx.add_output(checkpoints.path(chunk))
+            if done.degraded:
+                ctx.fallback(f"chunk {chunk.id} ({chunk.start:.0f}–{chunk.end:.0f} s) was decoded with less: {', '.join(done.degraded)}")
+            yield done
+
+
+def chunks_of(movie_dir: Path) -> Path:
+    """Where the checkpoints are."""
+    return movie_dir / "transcription" / "chunks"
+
+
+def redo(movie_dir: Path, options: Options) -> bool:
+    """Whether --retry-degraded finds something to do."""
+    return options.retry_degraded and any_degraded(chunks_of(movie_dir))
 
 
 def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
@@ -202,15 +210,6 @@ def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
         "translate": ctx.options.translate,
         "revision": REVISION,
     }
-
-
-def decode_chunk(ctx: Ctx, recognizer: Recognizer, plan: Plan, chunk: Chunk) -> Iterator[DecodedWindow]:
-    """The windows of one chunk, decoded in the batches that the plan gives."""
-    for batch in chunk.batches:
-        windows = [plan.windows[number] for number in batch]
-        samples = [wav.read(ctx.inputs.audio, w.start, w.end) for w in windows]
-        yield from recognizer.decode(windows, samples)
-        ctx.progress.update(windows[-1].end, plan.duration, f"at {windows[-1].end:.0f} of {plan.duration:.0f} s")
 
 
 # -- after decoding -----------------------------------------------------------------------------------------------------
@@ -233,7 +232,9 @@ def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend) -> 
     return Transcript(segments=segments, language="en", engine=found.name, model=found.model, draft=found.draft, duration=plan.duration)
 
 
-STAGE = Stage(name="asr", revision=REVISION, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+STAGE = Stage(
+    name="asr", revision=REVISION, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, redo=redo
+)
 
 if __name__ == "__main__":
     main(STAGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from reelscribe.schemas import Chunk, DecodedChunk, DecodedWindow, Plan
 
 
 class Checkpoints:
-    """`folder`/chunk_NNNN.json. `decides`: what, besides a chunk's windows and terms, decides its words."""
+    """`folder`/chunk_NNNN.json. decides: what, besides a chunk's windows and terms, decides its words; degraded: is that good enough?"""
 
-    def __init__(self, folder: Path, plan: Plan, decides: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, plan: Plan, decides: dict[str, Any], *, degraded: bool = True) -> None:
         self._folder = folder
         self._plan = plan
         self._decides = decides
+        self._degraded = degraded
 
     def path(self, chunk: Chunk) -> Path:
         """Where the chunk is kept."""
@@ -32,11 +34,13 @@ class Checkpoints:
             found = read_json(self.path(chunk), DecodedChunk)
         except BadInputError:
             return None
-        return found if found.fingerprint == self._fingerprint(chunk) else None
+        good = found.fingerprint == self._fingerprint(chunk) and [w.window for w in found.windows] == chunk.windows
+        return found if good and (self._degraded or not found.degraded) else None
 
-    def write(self, chunk: Chunk, windows: Sequence[DecodedWindow]) -> DecodedChunk:
-        """Keep the chunk; it is whole on disk when this returns."""
-        write_json(self.path(chunk), DecodedChunk(id=chunk.id, fingerprint=self._fingerprint(chunk), windows=list(windows)))
+    def write(self, chunk: Chunk, windows: Sequence[DecodedWindow], degraded: Sequence[str] = ()) -> DecodedChunk:
+        """Keep the chunk; it is whole on disk when this returns. `degraded`: what it was decoded with less of."""
+        fingerprint = self._fingerprint(chunk)
+        write_json(self.path(chunk), DecodedChunk(id=chunk.id, fingerprint=fingerprint, degraded=list(degraded), windows=list(windows)))
         # As it was stored: a chunk that was just decoded must not differ from one that was read back, not even in rounding.
         return read_json(self.path(chunk), DecodedChunk)
 
@@ -55,3 +59,12 @@ class Checkpoints:
         # What is decoded together can move the last digit of a score, and then a word.
         dumped["batches"] = chunk.batches
         return fingerprint({**self._decides, **dumped})
+
+
+def any_degraded(folder: Path) -> bool:
+    """Whether a chunk in `folder` was decoded with less than full quality."""
+    for path in folder.glob("chunk_*.json"):
+        with suppress(BadInputError):
+            if read_json(path, DecodedChunk).degraded:
+                return True
+    return False

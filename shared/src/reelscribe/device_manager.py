@@ -9,7 +9,9 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -39,13 +41,17 @@ class Device(BaseModel):
 
 
 class Machine(BaseModel):
-    """What the machine has. `capability` is CUDA's (major, minor), `memory_mb` the GPU's or, on Apple Silicon, all memory."""
+    """What the machine has. `capability` is CUDA's (major, minor), `memory_mb` the GPU's or, on Apple Silicon, all memory.
+
+    ram_mb: main memory that this process may use.
+    """
 
     mps: bool = False
     cuda: bool = False
     gpu_name: str = ""
     capability: tuple[int, int] = (0, 0)
     memory_mb: int = 0
+    ram_mb: int = 0
     cores: int = 1
 
 
@@ -55,23 +61,32 @@ def probe() -> Machine:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if sys.platform == "darwin":
         silicon = platform.machine() == "arm64"
-        memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-        return Machine(mps=silicon, gpu_name="Apple Silicon" if silicon else "", memory_mb=memory_mb, cores=cores)
-    return _probe_cuda(cores)
+        memory_mb = _ram_mb()
+        return Machine(mps=silicon, gpu_name="Apple Silicon" if silicon else "", memory_mb=memory_mb, ram_mb=memory_mb, cores=cores)
+    return _probe_cuda(cores, _ram_mb())
 
 
-def _probe_cuda(cores: int) -> Machine:
+def _ram_mb() -> int:
+    """All memory, or the limit of the container (cgroup v2, v1)."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            total = min(total, int(Path("/sys/fs/cgroup", limit).read_text()))
+    return total // 2**20
+
+
+def _probe_cuda(cores: int, ram_mb: int) -> Machine:
     """Ask the CUDA driver (https://docs.nvidia.com/cuda/cuda-driver-api); no driver or no device means no CUDA."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return Machine(cores=cores)
+        return Machine(ram_mb=ram_mb, cores=cores)
     count, device, major, minor = (ctypes.c_int() for _ in range(4))
     memory, name = ctypes.c_size_t(), ctypes.create_string_buffer(128)
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        return Machine(cores=cores)
+        return Machine(ram_mb=ram_mb, cores=cores)
     if driver.cuDeviceGet(ctypes.byref(device), 0):
-        return Machine(cores=cores)
+        return Machine(ram_mb=ram_mb, cores=cores)
     driver.cuDeviceGetName(name, len(name), device)
     driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
     driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
@@ -81,6 +96,7 @@ def _probe_cuda(cores: int) -> Machine:
         gpu_name=name.value.decode(errors="replace"),
         capability=(major.value, minor.value),
         memory_mb=memory.value // 2**20,
+        ram_mb=ram_mb,
         cores=cores,
     )
 
@@ -131,6 +147,14 @@ def _usable(device: str, kind: str) -> bool:
 
         return bool(mlx.core.metal.is_available())
     return True
+
+
+def limit_mps_memory() -> None:
+    """Hold torch on Apple's GPU to MPS_ALLOC_MAX_SIZE_MB, where it is loaded: torch itself does not know that variable."""
+    most, torch = os.environ.get("MPS_ALLOC_MAX_SIZE_MB"), sys.modules.get("torch")
+    if most and torch and torch.backends.mps.is_available():
+        recommended = torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(min(2.0, int(most) * 2**20 / recommended))
 
 
 def _refusal(device: str, row: Row, engine: str, machine: Machine) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import resource
 import sys
 from contextlib import suppress
@@ -39,8 +40,8 @@ def free_caches() -> None:
             mlx.clear_cache()
 
 
-def cleanup() -> None:
+def cleanup(level: int = logging.DEBUG) -> None:
     """Free caches and log what that gave."""
     before = rss_gb()
     free_caches()
-    logger.get().debug("Memory: %.1f GB → %.1f GB (cleanup)", before, rss_gb())
+    logger.get().log(level, "Memory: %.1f GB → %.1f GB (cleanup)", before, rss_gb())

@@ -27,7 +27,7 @@ from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
 from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
 from reelscribe.progress import Progress
-from reelscribe.settings import StageOptions
+from reelscribe.settings import MpsOptions, StageOptions
 from reelscribe.stage import Context, Stage, file_fields, resolve_inputs, resolve_outputs
 from reelscribe.stage_table import NATIVE
 
@@ -144,6 +144,8 @@ def _prepare_process(stage: AnyStage, options: StageOptions) -> None:
     threads = str(options.threads or device_manager.probe().cores)
     os.environ.setdefault("OMP_NUM_THREADS", threads)
     os.environ.update(PYANNOTE_METRICS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+    if isinstance(options, MpsOptions):
+        os.environ.update(options.mps_environment())
     if options.offline:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     for value in (getattr(options, name) for name in type(options).model_fields):
@@ -228,7 +230,9 @@ class Job:
         before = manifest.read(self.movie_dir, self.stage.row)
         if before is None or before.status != "done" or before.fingerprint != pending.fingerprint:
             return None
-        return before if all((self.movie_dir / name).is_file() for name in before.outputs) else None
+        if not all((self.movie_dir / name).is_file() for name in before.outputs):
+            return None
+        return None if self.stage.redo(self.movie_dir, self.options) else before
 
     def run(self, *, force: bool) -> Manifest:
         """Run unless up to date, and return the manifest. Raises ReelscribeError, KeyboardInterrupt."""

@@ -295,10 +295,11 @@ class DecodedWindow(Artifact):
 
 
 class DecodedChunk(Artifact):
-    """A checkpoint: good for as long as `fingerprint` is that of the chunk to be decoded."""
+    """A checkpoint: good for as long as `fingerprint` is that of the chunk to be decoded. `degraded`: what it was decoded with less of."""
 
     id: int
     fingerprint: str
+    degraded: list[str] = []
     windows: list[DecodedWindow]
 
 

@@ -21,6 +21,7 @@ from reelscribe.stage_table import NATIVE
 PIPELINE_ENV = NATIVE / "config" / ".env.pipeline"
 Options = TypeVar("Options", bound=BaseModel)
 Layer = tuple[str, Mapping[str, str]]
+_MPS_LOW_WATERMARK = 1.4
 
 
 def option(default: Any, *, env: str, help: str, unit: str = "", affects_output: bool = True, **bounds: Any) -> Any:
@@ -87,6 +88,37 @@ class FfmpegOption(BaseModel):
     ffmpeg: str = option(
         "auto", env="FFMPEG", affects_output=False, help="path of ffmpeg; auto: the system's when it is new enough, else the one built in"
     )
+
+
+class MpsOptions(BaseModel):
+    """For the stages that compute with torch on Apple's GPU, in their own process or another."""
+
+    mps_high_watermark: float | None = option(
+        None,
+        env="PYTORCH_MPS_HIGH_WATERMARK_RATIO",
+        affects_output=False,
+        ge=0,
+        le=2,
+        help="how much of the memory that Apple recommends for its GPU torch may take; 0: without limit",
+    )
+    mps_fallback: bool = option(
+        True, env="PYTORCH_ENABLE_MPS_FALLBACK", affects_output=False, help="let torch do on the CPU what it cannot do on Apple's GPU"
+    )
+    mps_alloc_max: int | None = option(
+        None, env="MPS_ALLOC_MAX_SIZE_MB", affects_output=False, ge=1, unit="MiB", help="how much memory torch may take on Apple's GPU"
+    )
+
+    def mps_environment(self) -> dict[str, str]:
+        """What torch, and device_manager.limit_mps_memory(), read from the environment."""
+        variables = {"PYTORCH_ENABLE_MPS_FALLBACK": "1" if self.mps_fallback else "0"}
+        if self.mps_high_watermark is not None:
+            variables["PYTORCH_MPS_HIGH_WATERMARK_RATIO"] = str(self.mps_high_watermark)
+            # torch's own low watermark is 1.4, and one above the high watermark is an error (MPSAllocator::setLowWatermarkRatio).
+            if 0 < self.mps_high_watermark < _MPS_LOW_WATERMARK and "PYTORCH_MPS_LOW_WATERMARK_RATIO" not in os.environ:
+                variables["PYTORCH_MPS_LOW_WATERMARK_RATIO"] = str(self.mps_high_watermark)
+        if self.mps_alloc_max is not None:
+            variables["MPS_ALLOC_MAX_SIZE_MB"] = str(self.mps_alloc_max)
+        return variables
 
 
 @dataclass(frozen=True)

@@ -104,13 +104,18 @@ def _no_facts(movie: Path, options: Any) -> dict[str, str | Path | None]:
     return {}
 
 
+def _good_enough(movie_dir: Path, options: Any) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Stage(Generic[Options, Inputs, Outputs]):
     """A stage's declaration.
 
     revision: raised when the output changes for the same inputs. engine(options): what it will compute with, found out without heavy
     imports. run(ctx): does the work. check(options, device): a real inference of moments; returns a line that says what worked.
-    facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent).
+    facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent). redo(movie_dir,
+    options): whether to run although all is up to date.
     """
 
     name: str
@@ -122,6 +127,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     run: Callable[[Context[Options, Inputs, Outputs]], None]
     check: Callable[[Options, Device], str]
     facts: Callable[[Path, Options], dict[str, str | Path | None]] = _no_facts
+    redo: Callable[[Path, Options], bool] = _good_enough
 
     @property
     def row(self) -> Row:
