@@ -248,7 +248,11 @@ class Word(Artifact):
 
 
 class Segment(Span):
-    """A sentence or phrase. `window`: number of the window it was decoded in."""
+    """A sentence or phrase. `window`: number of the window it was decoded in; `terms`: those the decoder was told.
+
+    `redone`: why it was decoded again; `marks`: what is doubtful about it still. `source`: the first and the last word of the transcript
+    that a translated segment covers, counted through all its segments.
+    """
 
     id: int
     text: str
@@ -256,7 +260,10 @@ class Segment(Span):
     speaker: str | None = None
     window: int | None = None
     language: str | None = None
+    terms: list[str] = []
+    redone: list[str] = []
     marks: list[str] = []
+    source: tuple[int, int] | None = None
 
 
 class Window(Span):
@@ -286,12 +293,21 @@ class Plan(Artifact):
 
 
 class DecodedWindow(Artifact):
-    """The segments of one window; their ids count from 0 in each window. `terms`: those the decoder was told at the end."""
+    """The segments of one window; their ids, and the words in a `source`, count from 0 in each window.
+
+    `translation`: in English, when that was asked for. `languages`: the likeliest, when none was given. `terms`: those the decoder was told
+    at first. `redone`, `marks`: as of its segments. `scores`: logprob, no_speech, temperature.
+    """
 
     window: int
     segments: list[Segment]
+    translation: list[Segment] | None = None
     language: str | None = None
+    languages: dict[str, float] = {}
     terms: list[str] = []
+    redone: list[str] = []
+    marks: list[str] = []
+    scores: dict[str, float] = {}
 
 
 class DecodedChunk(Artifact):
@@ -304,9 +320,10 @@ class DecodedChunk(Artifact):
 
 
 class Transcript(Artifact):
-    """All segments in order; readable by WhisperX's own tools."""
+    """All segments in order; readable by WhisperX's own tools. `translation`: the same in English, when that was asked for."""
 
     segments: list[Segment]
+    translation: list[Segment] | None = None
     language: str
     engine: str
     model: str

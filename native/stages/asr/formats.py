@@ -1,0 +1,169 @@
+"""A Whisper's folder in the format its engine reads. Weights of Hugging Face transformers are converted once, into MODELS_DIR."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asr.models import resolve_model
+from reelscribe import device_manager, logger
+from reelscribe.errors import MissingToolError, UsageError
+from reelscribe.models import Found, ModelNeed, lacking, locate
+
+_HF_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_CONVERTED = "converted"
+_COPIED = ("tokenizer.json", "preprocessor_config.json", "generation_config.json")
+
+
+def need(name: str, backend: str, *, device: str, translate: bool) -> ModelNeed:
+    """The model that WHISPER_MODEL=`name` means for `backend`. Raises UsageError for a name that there is not."""
+    return resolve_model(name, backend, device_manager.probe(), device=device, translate=translate)
+
+
+def find(wanted: ModelNeed, models_dir: Path) -> Found | None:
+    """Where it is on this machine, in its engine's format or as transformers' weights; None when it is not there."""
+    found = locate(wanted, models_dir)
+    if found is None and wanted.is_folder:
+        folder = Path(wanted.repo).expanduser().absolute()
+        return Found(folder) if is_transformers(folder) else None
+    return found
+
+
+def is_transformers(folder: Path) -> bool:
+    """Whether `folder` holds a Whisper as Hugging Face transformers writes it."""
+    return all((folder / name).is_file() for name in _HF_FILES)
+
+
+def require(wanted: ModelNeed, models_dir: Path, backend: str) -> Found:
+    """As find(). Raises UsageError for a folder that holds no such model, MissingToolError for a model that is not there."""
+    found = find(wanted, models_dir)
+    if found:
+        return found
+    if wanted.is_folder:
+        folder = Path(wanted.repo)
+        missing = ", ".join(lacking(wanted, folder)) if folder.is_dir() else "the folder"
+        raise UsageError(
+            f"WHISPER_MODEL={wanted.repo}: no Whisper for {backend} is there (missing: {missing})",
+            remedy="give a folder in this engine's format, or one with transformers' config.json, model.safetensors and tokenizer.json",
+        )
+    raise MissingToolError(
+        f"the model {wanted.repo} is not on this machine", remedy="fetch it with native/pipeline.sh --prefetch, or put it into MODELS_DIR"
+    )
+
+
+def weights(folder: Path) -> list[Path]:
+    """The files that decide what a model says."""
+    names = ("config.json", "model.bin", "model.safetensors", "weights.safetensors", "weights.npz", "tokenizer.json")
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def is_multilingual(folder: Path) -> bool:
+    """Whether the model knows more than English, by its number of words: https://github.com/openai/whisper/blob/main/whisper/model.py"""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return True
+    return int(config.get("vocab_size") or config.get("n_vocab") or 51865) >= 51865
+
+
+# -- conversion ---------------------------------------------------------------------------------------------------------
+
+
+def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path, Path], None]) -> Path:
+    """The folder of `folder` in the format `kind`; convert(source, target) makes it when nobody has yet. Half a folder is never there."""
+    target = models_dir / _CONVERTED / f"{folder.name}-{_digest(folder)[:16]}-{kind}"
+    if target.is_dir():
+        return target
+    logger.get().info("Converting %s for %s, once", folder, kind)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    try:
+        convert(folder, scratch)
+        for name in _COPIED:
+            if (folder / name).is_file() and not (scratch / name).exists():
+                shutil.copy(folder / name, scratch / name)
+        try:
+            os.rename(scratch, target)
+        except OSError:
+            # Another run was quicker; anything else is an error.
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _digest(folder: Path) -> str:
+    """Of the files that decide: their names and contents."""
+    total = hashlib.sha256()
+    for path in weights(folder):
+        with open(path, "rb") as file:
+            total.update(path.name.encode() + hashlib.sha256(file.read()).digest())
+    return total.hexdigest()
+
+
+def to_ctranslate2(source: Path, target: Path) -> None:
+    """float16, which loses nothing of weights that are float16 and is computed in whatever type is asked for."""
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(source)).convert(str(target), quantization="float16", force=True)
+
+
+_TO_MLX = (
+    (".layers.", ".blocks."),
+    ("self_attn_layer_norm", "attn_ln"),
+    ("encoder_attn_layer_norm", "cross_attn_ln"),
+    ("final_layer_norm", "mlp_ln"),
+    ("encoder_attn", "cross_attn"),
+    ("self_attn", "attn"),
+    ("q_proj", "query"),
+    ("k_proj", "key"),
+    ("v_proj", "value"),
+    ("out_proj", "out"),
+    ("fc1", "mlp1"),
+    ("fc2", "mlp2"),
+    ("decoder.embed_tokens", "decoder.token_embedding"),
+    ("decoder.embed_positions.weight", "decoder.positional_embedding"),
+    ("encoder.layer_norm", "encoder.ln_post"),
+    ("decoder.layer_norm", "decoder.ln"),
+)
+_DIMENSIONS = {
+    "n_mels": "num_mel_bins",
+    "n_audio_ctx": "max_source_positions",
+    "n_audio_state": "d_model",
+    "n_audio_head": "encoder_attention_heads",
+    "n_audio_layer": "encoder_layers",
+    "n_vocab": "vocab_size",
+    "n_text_ctx": "max_target_positions",
+    "n_text_state": "d_model",
+    "n_text_head": "decoder_attention_heads",
+    "n_text_layer": "decoder_layers",
+}
+
+
+def to_mlx(source: Path, target: Path) -> None:
+    """mlx_whisper's names and dimensions: https://github.com/ml-explore/mlx-examples/blob/main/whisper/convert.py"""
+    import mlx.core as mx
+
+    config = json.loads((source / "config.json").read_bytes())
+    (target / "config.json").write_text(json.dumps({ours: config[theirs] for ours, theirs in _DIMENSIONS.items()}))
+    found: dict[str, Any] = {}
+    for name, value in mx.load(str(source / "model.safetensors")).items():
+        # The first is tied to the token embedding, the second is computed.
+        if name == "proj_out.weight" or "encoder.embed_positions" in name:
+            continue
+        found[_mlx_name(name)] = value.swapaxes(1, 2) if "conv" in name and name.endswith("weight") else value
+    mx.save_safetensors(str(target / "weights.safetensors"), found)
+
+
+def _mlx_name(name: str) -> str:
+    name = name.removeprefix("model.")
+    for old, new in _TO_MLX:
+        name = name.replace(old, new)
+    return name

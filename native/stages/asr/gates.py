@@ -1,0 +1,77 @@
+"""What is wrong with a decoded text. A verdict is a name; a text without one passes.
+
+Limits that Whisper has are Whisper's own: https://github.com/openai/whisper/blob/main/whisper/transcribe.py
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+
+from reelscribe.schemas import Segment, Span
+
+MAX_COMPRESSION = 2.4
+MIN_LOGPROB = -1.0
+MAX_NO_SPEECH = 0.6
+# The fastest speakers reach 30; music and noise give more, when a decoder rambles on a moment of speech.
+MAX_LETTERS_PER_S = 40.0
+_LEAST_S = 0.5
+# A phrase of n words is heard so often in a row only from a decoder in a loop.
+_MAX_REPEATS = {1: 5, 2: 4, 3: 3}
+_LONGEST_PHRASE = 12
+# Words this far from speech are outside it: detectors and word times are off by less.
+_MARGIN_S = 0.5
+# Engines that were asked about silence answer so; another temperature changes nothing.
+FINAL = "no-speech"
+
+
+def verdicts(text: str, logprob: float, no_speech: float, segments: Sequence[Segment], speech: Sequence[Span]) -> list[str]:
+    """What is wrong with `text`, in which `segments` lie. logprob: mean of its tokens; no_speech: a probability; speech: in the window."""
+    if not text:
+        return []
+    if no_speech > MAX_NO_SPEECH and logprob < MIN_LOGPROB:
+        return [FINAL]
+    checks = {
+        "repetitive": compression_ratio(text) > MAX_COMPRESSION,
+        "loop": loops(text),
+        "unsure": logprob < MIN_LOGPROB,
+        "too fast": letters_per_s(text, speech) > MAX_LETTERS_PER_S
+        or any(letters_per_s(s.text, [s]) > MAX_LETTERS_PER_S for s in segments),
+        "outside speech": outside(segments, speech),
+    }
+    return [name for name, failed in checks.items() if failed]
+
+
+def compression_ratio(text: str) -> float:
+    """How much shorter zlib makes the text: 1 to 2 for talk."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content))
+
+
+def loops(text: str) -> bool:
+    """Whether a phrase is repeated as nobody does."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    return any(_repeats(words, length) >= _MAX_REPEATS.get(length, 3) for length in range(1, _LONGEST_PHRASE + 1))
+
+
+def _repeats(words: Sequence[str], length: int) -> int:
+    """The most times in a row that some phrase of `length` words is there."""
+    same = best = 0
+    for at in range(length, len(words)):
+        same = same + 1 if words[at] == words[at - length] else 0
+        best = max(best, same // length + 1)
+    return best
+
+
+def letters_per_s(text: str, speech: Sequence[Span]) -> float:
+    """Letters and digits for a second of `speech`."""
+    letters = sum(c.isalnum() for c in text)
+    return letters / max(_LEAST_S, sum(s.end - s.start for s in speech))
+
+
+def outside(segments: Sequence[Segment], speech: Sequence[Span]) -> bool:
+    """Whether most words lie where nobody speaks."""
+    words = [word for segment in segments for word in segment.words]
+    away = [w for w in words if not any(w.start < s.end + _MARGIN_S and w.end > s.start - _MARGIN_S for s in speech)]
+    return len(away) * 2 > len(words)
