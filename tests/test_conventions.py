@@ -433,7 +433,8 @@ def test_bash_scripts_are_strict_and_executable() -> None:
 
 # Written so that this file does not hold them.
 FOREIGN = {
-    r"py[p]i\.org|pythonh[o]sted\.org|registry\.n[p]mjs\.org|(?:deb|archive)\.(?:d[e]bian|u[b]untu)\.|download\.pyt[o]rch\.org/whl": "a registry",
+    r"py[p]i\.org|pythonh[o]sted\.org|download\.pyt[o]rch\.org/whl": "a Python registry",
+    r"registry\.n[p]mjs\.org|(?:deb|archive)\.(?:d[e]bian|u[b]untu)\.": "a registry",
     r"(?<![\w.$}~-])/(?:w[o]rk|r[o]ot|h[o]me/\w+|U[s]ers/\w+|t[m]p/\w+)\b": "a path of one machine",
     r"\bh[f]_[A-Za-z0-9]{20,}|\bey[J][A-Za-z0-9_-]{20,}\.ey[J]": "a token",
 }
