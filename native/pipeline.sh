@@ -6,9 +6,11 @@
 #   native/pipeline.sh [options] --resume DIR    go on with a movie directory, with the settings it was begun with
 #   native/pipeline.sh --status DIR|MOVIE        where a movie stands
 #   native/pipeline.sh --doctor                  what every stage would use here and why, after trying it
+#   native/pipeline.sh [options] --prefetch      fetch the models that would be used and do nothing else
 #
-# What is needed is built first (native/setup_venvs.sh); what is up to date is skipped. The result's path goes to stdout,
-# everything else to stderr and to the movie directory's logs/.
+# What is needed is built first (native/setup_venvs.sh), and models that are missing are fetched, unless OFFLINE is set; what is
+# up to date is skipped. The result's path (of --prefetch: the models' folders) goes to stdout, everything else to stderr and to
+# the movie directory's logs/.
 #
 # Options:
 #   --out DIR          where movie directories are made (default: out)
@@ -50,6 +52,7 @@ last_stage=
 
 child=    # the supervisor that is running
 held_dir= # the movie directory that this process holds
+missing=  # models that are not there and why, a line each
 interrupted=
 
 say() {
@@ -100,6 +103,7 @@ parse() {
       --resume) resume=$value ;;
       --status) mode=status && resume=$value ;;
       --doctor) mode=doctor ;;
+      --prefetch) mode=prefetch ;;
       --dry-run) mode=dry-run ;;
       --force) force=--force ;;
       --json) json=--json ;;
@@ -136,6 +140,21 @@ attend() {
   child=
   [ -z "$interrupted" ] || code=130
   return "$code"
+}
+
+# Fetch the models that the stages would use and that are not there; what cannot be had does not end the run. `$@`: --resume DIR.
+fetch_models() {
+  local list code=0
+  list=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
+  fetch fetch "$@" >"$list" || code=$?
+  missing=$(cat "$list")
+  rm -f "$list"
+  return "$code"
+}
+
+fetch() { # fetch|prefetch OPTION…
+  attend "$native/venvs/core/bin/python" -m reelscribe.cli "$1" --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
+    ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} "${@:2}"
 }
 
 # All stages of the movie directory that is held, in the table's order.
@@ -207,20 +226,22 @@ dry_run() { # --movie MOVIE or --resume DIR
 }
 
 main() {
-  local found=() movie
+  local found=() movie code=0
   parse "$@"
   if [ "$mode" = doctor ]; then
     "$native/setup_venvs.sh" </dev/null
     core doctor ${json:+"$json"}
     return
   fi
-  [ -n "$resume" ] || [ ${#movies[@]} -gt 0 ] || fail 2 "which movie? native/pipeline.sh MOVIE, or --help"
+  [ "$mode" != prefetch ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--prefetch takes no movie"
+  [ "$mode" = prefetch ] || [ -n "$resume" ] || [ ${#movies[@]} -gt 0 ] || fail 2 "which movie? native/pipeline.sh MOVIE, or --help"
   [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume and --status take one directory and no further movie"
   trap on_signal INT TERM HUP
   trap give_back EXIT
   attend "$native/setup_venvs.sh" --watch $$ core
-  [ -n "$resume" ] || find_movies
+  [ "$mode" = prefetch ] || [ -n "$resume" ] || find_movies
   case $mode in
+    prefetch) fetch prefetch ${json:+"$json"} ${resume:+--resume "$resume"} ;;
     status) core show --movie-dir "$resume" --out "$out" ${json:+"$json"} ;;
     dry-run)
       [ -z "$resume" ] || dry_run --resume "$resume"
@@ -229,11 +250,14 @@ main() {
       done
       ;;
     run)
+      fetch_models ${resume:+--resume "$resume"}
       if [ -n "$resume" ]; then
-        run_movie --resume "$resume"
+        run_movie --resume "$resume" || code=$?
       else
-        run_all
+        run_all || code=$?
       fi
+      [ -z "$missing" ] || say "$missing"
+      return "$code"
       ;;
   esac
 }

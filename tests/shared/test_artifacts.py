@@ -108,7 +108,7 @@ def test_a_disk_that_fills_up_while_syncing_is_noticed(tmp_path: Path, monkeypat
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifacts, "_sync", full)
+    monkeypatch.setattr(artifacts, "sync", full)
     with pytest.raises(OutOfSpaceError), atomic_write(tmp_path / "a.txt") as f:
         f.write("x")
     assert names(tmp_path) == []

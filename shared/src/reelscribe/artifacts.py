@@ -23,7 +23,7 @@ TEMPORARY_PREFIX = ".tmp-"
 _BLOCK = 4 << 20
 
 
-def _sync(descriptor: int) -> None:
+def sync(descriptor: int) -> None:
     """fsync; on macOS F_FULLFSYNC, as fsync there leaves the data in the drive's cache (man 2 fsync)."""
     if sys.platform == "darwin":
         import fcntl
@@ -85,12 +85,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with space_errors(path):
             yield temporary
             with open(temporary, "rb") as f:
-                _sync(f.fileno())
+                sync(f.fileno())
             temporary.replace(path)
             _sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def publish(folder: Path, path: Path) -> None:
+    """Give a finished folder, whose files have been synced, the name `path`."""
+    for inner in [*(p for p in folder.rglob("*") if p.is_dir()), folder]:
+        _sync_folder(inner)
+    folder.rename(path)
+    _sync_folder(path.parent)
 
 
 @contextmanager

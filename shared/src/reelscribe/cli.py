@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reelscribe import doctor, jobs, lease, logger, stage_table, status
+from reelscribe import doctor, hub, jobs, lease, logger, models, stage_table, status
 from reelscribe.errors import ExitCode, ReelscribeError, UsageError
 from reelscribe.stage import load_contract, load_contracts
 
@@ -23,12 +23,44 @@ def movies(args: argparse.Namespace) -> None:
 
 def _job(args: argparse.Namespace) -> tuple[Path | None, Path, dict[str, str]]:
     """The resumed movie directory or None, the movie, and what the job keeps. Everything that can be refused is refused here."""
-    kept = jobs.job_settings(args.set, Path(args.env) if args.env else None)
-    resumed = jobs.existing(Path(args.resume), Path(args.out)) if args.resume else None
-    if resumed:
-        kept = {**jobs.kept_settings(resumed), **kept}
+    resumed, kept = _kept(args)
     jobs.environments(load_contracts(), Path(), kept)
     return resumed, jobs.movie_of(resumed) if resumed else Path(args.movie), kept
+
+
+def _kept(args: argparse.Namespace) -> tuple[Path | None, dict[str, str]]:
+    """The resumed movie directory or None, and what the job keeps."""
+    kept = jobs.job_settings(args.set, _env_file(args))
+    resumed = jobs.existing(Path(args.resume), Path(args.out)) if args.resume else None
+    return resumed, {**jobs.kept_settings(resumed), **kept} if resumed else kept
+
+
+def _env_file(args: argparse.Namespace) -> Path | None:
+    return Path(args.env) if args.env else None
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Fetch what the selected stages need; a line for each model that is missing after that."""
+    for line in _provide(args).lines():
+        logger.result(line)
+
+
+def prefetch(args: argparse.Namespace) -> int:
+    """--prefetch: the same; the folders, or JSON."""
+    outcome = _provide(args)
+    if args.json:
+        there = [{"repo": n.repo, "purpose": n.purpose, "folder": str(f.folder), "revision": f.revision} for n, f in outcome.found]
+        absent = [{"repo": n.repo, "purpose": n.purpose, "why": str(why)} for n, why in outcome.missing]
+        logger.result(json.dumps({"models": there, "missing": absent}, ensure_ascii=False))
+    else:
+        for folder in dict.fromkeys(found.folder for _, found in outcome.found):
+            logger.result(str(folder))
+    return outcome.missing[0][1].code if outcome.missing else ExitCode.DONE
+
+
+def _provide(args: argparse.Namespace) -> hub.Outcome:
+    needs, options = jobs.model_needs(map(load_contract, _selected(args)), _kept(args)[1], _env_file(args))
+    return hub.provide(needs, options, parent=args.parent)
 
 
 def open_job(args: argparse.Namespace) -> None:
@@ -88,10 +120,14 @@ def dry_run(args: argparse.Namespace) -> None:
     resumed, movie, kept = _job(args)
     movie_dir = resumed or jobs.locate(movie, Path(args.out).absolute())
     decided = status.would_run(status.entries(movie_dir, movie, kept), [row.name for row in _selected(args)], args.force)
+    needs, options = jobs.model_needs([load_contract(stage_table.find(entry.stage)) for entry, _ in decided], kept, _env_file(args))
+    absent = [need for need in dict.fromkeys(needs) if not models.locate(need, options.models_dir)]
     if args.json:
         logger.result(json.dumps({"movie_dir": str(movie_dir), "stages": {entry.stage: action for entry, action in decided}}))
         return
     status.print_table(f"{movie_dir} (dry run: nothing is done)", [e for e, _ in decided], [action for _, action in decided])
+    for need in absent:
+        logger.get().info("%s (%s) is not here and would be %s", need.repo, need.purpose, "missing" if options.offline else "fetched first")
 
 
 def examine(args: argparse.Namespace) -> int:
@@ -123,16 +159,21 @@ def _parser() -> argparse.ArgumentParser:
     command("close", close, "--movie-dir", "--token")
     listing = command("stages", stages, "--movie-dir")
     dry = command("dry-run", dry_run, "--movie", "--resume", "--env")
-    for one in (opening, dry):
+    fetching = command("fetch", fetch, "--resume", "--env")
+    fetching_only = command("prefetch", prefetch, "--resume", "--env")
+    for one in (fetching, fetching_only):
+        one.add_argument("--parent", type=int)
+    for one in (opening, dry, fetching, fetching_only):
         one.add_argument("--out", default="out")
         one.add_argument("--set", action="append", default=[])
-    for one in (listing, dry):
+    for one in (listing, dry, fetching, fetching_only):
         one.add_argument("--from", dest="first")
         one.add_argument("--to", dest="last")
         one.add_argument("--only", type=_names, default=[])
         one.add_argument("--skip", type=_names, default=[])
     dry.add_argument("--force", action="store_true")
-    dry.add_argument("--json", action="store_true")
+    for one in (dry, fetching_only):
+        one.add_argument("--json", action="store_true")
     showing = command("show", show, "--movie-dir", "--last")
     showing.add_argument("--out", default="out")
     showing.add_argument("--json", action="store_true")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reelscribe import logger, settings, supervise
+from reelscribe import hub, logger, settings, supervise
 from reelscribe.artifacts import atomic_write
 from reelscribe.errors import ExitCode
 from reelscribe.settings import Setting, StageOptions
@@ -37,8 +37,12 @@ def settings_file() -> str:
     for stage in stages:
         for setting in settings.settings_of(stage.name, stage.options):
             shared.setdefault(setting.env, []).append(stage.name)
-    sections = [_section("every stage", everywhere), _section("the pipeline", settings.settings_of("pipeline", supervise.PipelineOptions))]
     written = {setting.env for setting in everywhere}
+    pipeline = [s for model in (supervise.PipelineOptions, hub.HubOptions) for s in settings.settings_of("pipeline", model)]
+    pipeline = [s for s in pipeline if s.env not in written]
+    sections = [_titled("every stage", [_entry(s, []) for s in everywhere])]
+    sections.append(_titled("the pipeline", [_entry(s, shared.get(s.env, [])) for s in pipeline]))
+    written |= {setting.env for setting in pipeline}
     for stage in stages:
         mine = [s for s in settings.settings_of(stage.name, stage.options) if s.env not in written]
         written = written | {s.env for s in mine}
@@ -62,10 +66,6 @@ def _with_what_is_set(text: str) -> str:
         if equals and name in set_lines:
             lines.append(set_lines.pop(name))
     return "\n".join([*lines, *set_lines.values()]) + "\n"
-
-
-def _section(title: str, found: Iterable[Setting]) -> str:
-    return _titled(title, [_entry(setting, []) for setting in found])
 
 
 def _titled(title: str, lines: Sequence[str]) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reelscribe import lease, logger, settings, supervise
+from reelscribe import hub, lease, logger, settings, supervise
 from reelscribe.artifacts import atomic_write, movie_identity
 from reelscribe.errors import BadInputError, BusyError, UsageError
+from reelscribe.models import ModelNeed
 from reelscribe.stage import Stage, load_contracts
 from reelscribe.stage_table import load as load_table
 
@@ -146,6 +147,7 @@ def movie_of(movie_dir: Path) -> Path:
 def known_settings() -> dict[str, settings.Setting]:
     """Every setting of every stage and of the pipeline, by its name in settings files."""
     known = {s.env: s for s in settings.settings_of("pipeline", supervise.PipelineOptions)}
+    known |= {s.env: s for s in settings.settings_of("pipeline", hub.HubOptions)}
     for stage in load_contracts():
         for setting in settings.settings_of(stage.name, stage.options):
             known.setdefault(setting.env, setting)
@@ -214,6 +216,18 @@ def options_of(stage: Stage[Any, Any, Any], movie_dir: Path, kept: Mapping[str, 
     """
     found = settings.layers({}, None, movie_dir) if kept is None else settings.layers(kept, None, None)
     return settings.resolve(stage.name, stage.options, found)
+
+
+def model_needs(
+    stages: Iterable[Stage[Any, Any, Any]], kept: Mapping[str, str], env_file: Path | None
+) -> tuple[list[ModelNeed], hub.HubOptions]:
+    """The models that `stages` would use in this job, and where they come from. `env_file` for its secrets, which `kept` has not.
+
+    Raises UsageError when options do not fit together.
+    """
+    found = settings.layers(kept, env_file, None)
+    needs = [need for stage in stages for need in stage.models(settings.resolve(stage.name, stage.options, found)[0])]
+    return needs, settings.resolve("pipeline", hub.HubOptions, found)[0]
 
 
 def environments(

@@ -82,6 +82,17 @@ class TranslateOption(BaseModel):
     translate: bool = option(False, env="TRANSLATE", help="subtitles in English, whatever is spoken")
 
 
+class HubTokenOption(BaseModel):
+    """For whoever asks the Hugging Face hub."""
+
+    hf_token: SecretStr | None = option(
+        None,
+        env="HF_TOKEN",
+        affects_output=False,
+        help="token of the Hugging Face hub: opens pyannote's community-1 once its terms are accepted, and private models",
+    )
+
+
 class FfmpegOption(BaseModel):
     """For the stages that run ffmpeg."""
 

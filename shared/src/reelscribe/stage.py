@@ -27,11 +27,12 @@ from reelscribe import device_manager, stage_table
 from reelscribe.device_manager import Device
 from reelscribe.errors import MissingInputError
 from reelscribe.manifest import Engine
+from reelscribe.models import ModelNeed
 from reelscribe.progress import Progress
 from reelscribe.settings import StageOptions
 from reelscribe.stage_table import NATIVE, Row
 
-__all__ = ["Context", "Engine", "Stage", "StageFiles", "artifact", "load_contract", "load_contracts", "main", "movie_file"]
+__all__ = ["Context", "Engine", "ModelNeed", "Stage", "StageFiles", "artifact", "load_contract", "load_contracts", "main", "movie_file"]
 
 _MOVIE = "<movie>"
 
@@ -104,6 +105,10 @@ def _no_facts(movie: Path, options: Any) -> dict[str, str | Path | None]:
     return {}
 
 
+def _no_models(options: Any) -> list[ModelNeed]:
+    return []
+
+
 def _good_enough(movie_dir: Path, options: Any) -> bool:
     return False
 
@@ -114,7 +119,8 @@ class Stage(Generic[Options, Inputs, Outputs]):
 
     revision: raised when the output changes for the same inputs. engine(options): what it will compute with, found out without heavy
     imports. run(ctx): does the work. check(options, device): a real inference of moments; returns a line that says what worked.
-    facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent). redo(movie_dir,
+    facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent). models(options): what it
+    would use if it were there; native/pipeline.sh fetches what is missing, and stages look with models.locate(). redo(movie_dir,
     options): whether to run although all is up to date.
     """
 
@@ -127,6 +133,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     run: Callable[[Context[Options, Inputs, Outputs]], None]
     check: Callable[[Options, Device], str]
     facts: Callable[[Path, Options], dict[str, str | Path | None]] = _no_facts
+    models: Callable[[Options], list[ModelNeed]] = _no_models
     redo: Callable[[Path, Options], bool] = _good_enough
 
     @property
