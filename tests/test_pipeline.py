@@ -11,12 +11,14 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from fake_hub import TOKEN, FakeHub
 
 from reelscribe.stage_table import NATIVE, ROOT
 
@@ -27,12 +29,14 @@ STAGE = '''
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from reelscribe.artifacts import atomic_write
+from reelscribe.models import locate
 from reelscribe.settings import StageOptions, option
-from reelscribe.stage import Engine, Stage, StageFiles, artifact, main, movie_file
+from reelscribe.stage import Engine, ModelNeed, Stage, StageFiles, artifact, main, movie_file
 
 class Options(StageOptions):
     text: str = option("", env="{upper}_TEXT", help="what to write")
     fault: str = option("", env="{upper}_FAULT", affects_output=False, help="how to fail")
+    model: str = option("", env="{upper}_MODEL", affects_output=False, help="what to look for")
 
 class Inputs(StageFiles):
     source: Path = {source}
@@ -43,7 +47,12 @@ class Outputs(StageFiles):
 def engine(options):
     return Engine(name="fake", kind="{kind}")
 
+def models(options):
+    return [ModelNeed(options.model, "a test", ("config.json", "model.bin"))] if options.model else []
+
 def run(ctx):
+    for need in models(ctx.options):
+        ctx.note("model", str(locate(need, ctx.options.models_dir)))
     with open(ctx.movie_dir / "runs.txt", "a") as f:
         f.write("{name} " + ctx.device.device + "\\n")
     fault = ctx.options.fault
@@ -65,7 +74,9 @@ def run(ctx):
 def check(options, device):
     return "fine"
 
-STAGE = Stage(name="{name}", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+STAGE = Stage(
+    name="{name}", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, models=models
+)
 if __name__ == "__main__":
     main(STAGE)
 '''
@@ -118,10 +129,16 @@ def start(tree: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[C
     """Start pipeline.sh in a process group of its own and leave it running."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str) -> subprocess.Popen[str]:
+    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         command = [str(tree / "native" / "pipeline.sh"), *arguments]
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            cwd=tmp_path,
+            env=environment | (env or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         started.append(process)
         return process
@@ -245,7 +262,7 @@ def test_resume_keeps_the_settings_of_the_job(pipeline, movie, tmp_path, tree, e
 
 
 def test_a_settings_file_is_weaker_than_the_command_line_and_kept_in_the_job(pipeline, movie, tmp_path) -> None:
-    (tmp_path / "my.env").write_text("FIRST_TEXT=file\nSECOND_TEXT=\"it's\"\nNO_SUCH=1\n")
+    (tmp_path / "my.env").write_text('FIRST_TEXT=file\nSECOND_TEXT="it\'s"\nNO_SUCH=1\n')
     done = pipeline("--env", "my.env", "--set", "FIRST_TEXT=line", str(movie))
     assert "NO_SUCH is no setting" in done.stderr
     assert (tmp_path / "out/A_Movie/first.txt").read_text() == "lineA Movie.mp4"
@@ -462,3 +479,132 @@ def test_a_second_run_on_a_directory_is_refused_and_names_the_holder(start, pipe
     assert f"process {process.pid}" in second.stderr
     assert (tmp_path / "out/A_Movie/job.env").read_bytes() == job
     assert process.poll() is None
+
+
+# -- models -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    """One model at the hub."""
+    hub = FakeHub({"owner/name": {"config.json": b"{}", "model.bin": bytes(2_000_000)}}).start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def online(hub, tmp_path) -> dict[str, str]:
+    """Environment of a run that may fetch, and whose second stage wants the model."""
+    return {"OFFLINE": "false", "HF_ENDPOINT": hub.endpoint, "MODELS_DIR": str(tmp_path / "models"), "SECOND_MODEL": "owner/name"}
+
+
+def note_of(tmp_path: Path) -> str:
+    """What the second stage noted about its model."""
+    return json.loads((tmp_path / "out/A_Movie/manifests/02_second.json").read_text())["notes"]["model"]
+
+
+def test_a_missing_model_is_fetched_before_the_first_stage(pipeline, movie, tmp_path, online, hub) -> None:
+    done = pipeline(str(movie), env=online)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr
+    assert 0 < said.index("fetching owner/name (a test, 2.0 MB)") < said.index("owner/name is there") < said.index("first: ")
+    assert str(tmp_path / "models" / "owner--name") in note_of(tmp_path)
+    assert done.stdout == f"{tmp_path}/out/A_Movie/third.txt\n"
+    asked = len(hub.requests)
+    assert pipeline("--force", str(movie), env=online).returncode == 0
+    assert len(hub.requests) == asked, "what is there is not asked for"
+
+
+def test_a_model_that_cannot_be_had_is_said_first_and_last_and_ends_nothing(pipeline, movie, tmp_path, online, hub) -> None:
+    hub.gated.add("owner/name")
+    done = pipeline(str(movie), env=online)
+    assert done.returncode == 0
+    line = "owner/name (a test) is not here: its terms have to be accepted first; do so at https://huggingface.co/owner/name"
+    lines = done.stderr.splitlines()
+    where = [number for number, text in enumerate(lines) if line in text]
+    assert len(where) == 2
+    assert where[0] < min(number for number, text in enumerate(lines) if "first: " in text)
+    assert where[1] == len(lines) - 1
+    assert note_of(tmp_path) == "None"
+
+
+def test_offline_the_hub_is_not_asked(pipeline, movie, tmp_path, online, hub) -> None:
+    done = pipeline("--set", "OFFLINE=true", str(movie), env=online)
+    assert done.returncode == 0
+    assert done.stderr.count("owner/name (a test) is not here: OFFLINE forbids to fetch it") == 2
+    assert hub.requests == []
+
+
+def test_stages_that_are_left_out_need_no_models(pipeline, movie, online, hub) -> None:
+    assert pipeline("--only", "first", str(movie), env=online).returncode == 0
+    assert hub.requests == []
+
+
+def test_models_are_asked_for_once_whatever_the_number_of_movies(pipeline, movie, tmp_path, online, hub) -> None:
+    hub.status = 500
+    (tmp_path / "Another.mp4").write_bytes(b"another movie")
+    assert pipeline(str(movie), "Another.mp4", env=online).returncode == 0
+    assert len(hub.requests) == 1
+
+
+def test_prefetch_fetches_and_does_nothing_else(pipeline, tmp_path, online, hub) -> None:
+    done = pipeline("--prefetch", "--set", "THIRD_MODEL=owner/name", env=online)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path}/models/owner--name\n"
+    assert not (tmp_path / "out").exists()
+    again = pipeline("--prefetch", "--json", env=online)
+    (model,) = json.loads(again.stdout)["models"]
+    assert model["repo"] == "owner/name" and model["folder"] == f"{tmp_path}/models/owner--name" and len(model["revision"]) == 40
+
+
+def test_prefetch_fails_when_something_is_missing(pipeline, online, hub) -> None:
+    done = pipeline("--prefetch", "--json", "--set", "THIRD_MODEL=owner/other", env=online)
+    assert done.returncode == 4
+    report = json.loads(done.stdout)
+    assert [m["repo"] for m in report["models"]] == ["owner/name"]
+    assert [m["repo"] for m in report["missing"]] == ["owner/other"]
+
+
+def test_prefetch_of_a_job_takes_its_settings(pipeline, movie, tmp_path, online, hub) -> None:
+    kept = {name: value for name, value in online.items() if name != "SECOND_MODEL"}
+    assert pipeline("--only", "first", "--set", "SECOND_MODEL=owner/name", str(movie), env=kept).returncode == 0
+    assert pipeline("--prefetch", "--resume", "out/A_Movie", env=kept).stdout == f"{tmp_path}/models/owner--name\n"
+
+
+def test_prefetch_takes_no_movie(pipeline, movie) -> None:
+    done = pipeline("--prefetch", str(movie))
+    assert done.returncode == 2 and "--prefetch takes no movie" in done.stderr
+
+
+def test_a_dry_run_says_what_would_be_fetched(pipeline, movie, online, hub) -> None:
+    assert "owner/name (a test) is not here and would be fetched first" in pipeline("--dry-run", str(movie), env=online).stderr
+    assert hub.requests == []
+
+
+def test_a_token_of_a_settings_file_opens_the_hub_and_is_seen_nowhere(pipeline, movie, tmp_path, online, hub) -> None:
+    (tmp_path / "my.env").write_text(f"HF_TOKEN={TOKEN}\n")
+    done = pipeline("--env", "my.env", str(movie), env=online)
+    assert {r.authorization for r in hub.requests if r.path.startswith("/api")} == {f"Bearer {TOKEN}"}
+    everything = [p.read_bytes() for folder in ("out", "models") for p in (tmp_path / folder).rglob("*") if p.is_file()]
+    assert TOKEN not in done.stdout + done.stderr
+    assert not any(TOKEN.encode() in content for content in everything)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_stopped_while_it_fetches_leaves_nothing_running_and_goes_on_later(
+    pipeline, start, movie, tmp_path, online, hub, number
+) -> None:
+    hub.cut["model.bin"], hub.hold["model.bin"] = 1_500_000, threading.Event()
+    process = start(str(movie), env=online)
+    deadline = time.monotonic() + 30
+    while sum(p.stat().st_size for p in (tmp_path / "models").rglob("*.incomplete")) < 1_000_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.wait(30)
+    wait_for_none(tmp_path)
+    hub.hold["model.bin"].set()
+    if number != signal.SIGKILL:
+        assert process.returncode == 130
+    assert pipeline(str(movie), env=online).returncode == 0
+    assert hub.transfers("model.bin")[-1].range.startswith("bytes=1")
