@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from asr import align, align_times
 from asr.align import Aligner, AlignmentOptions
-from asr.align_models import BUNDLES, DEFAULTS, find_model
+from asr.align_models import DEFAULTS, find_model
 from asr.align_units import make_units
 from reelscribe.errors import MissingToolError
 from reelscribe.schemas import DecodedWindow, Segment, Span, Window, Word
@@ -174,6 +174,23 @@ def test_an_aligned_segment_ends_where_one_that_was_not_begins():
     assert found[0].end == 2.0
 
 
+def test_a_translation_moves_with_the_words_it_covers():
+    hindi = segment(0, 1.0, 3.0, "haan ji")
+    english = [
+        segment(0, 1.0, 2.0, "yes").model_copy(update={"source": (0, 0)}),
+        segment(1, 2.0, 3.0, "sir now").model_copy(update={"source": (1, 1)}),
+    ]
+    aligned = judged([[(1.4, 1.8), (2.4, 2.8)]], hindi)
+    yes, sir = align_times.retimed(english, aligned)
+    assert (yes.start, yes.end, times_of(yes)) == (1.4, 1.8, [(1.4, 1.8)])
+    assert times_of(sir) == [(2.4, pytest.approx(2.6)), (pytest.approx(2.6), 2.8)]
+    assert [(w.engine_start, w.engine_end) for w in sir.words] == [(2.0, 2.5), (2.5, 3.0)]
+    # What covers nothing that was aligned stays.
+    assert align_times.retimed(english, [hindi]) == english
+    unlinked = [segment(0, 1.0, 2.0, "yes")]
+    assert align_times.retimed(unlinked, aligned) == unlinked
+
+
 @given(st.lists(st.lists(st.one_of(st.none(), st.tuples(st.floats(-1, 22), st.floats(-1, 22))), min_size=3, max_size=3), max_size=4))
 def test_whatever_an_aligner_says_words_are_all_there_and_in_order(times):
     engine = [segment(n, 4.0 * n, 4.0 * n + 3, "one two — ") for n in range(len(times))]
@@ -192,10 +209,13 @@ def test_whatever_an_aligner_says_words_are_all_there_and_in_order(times):
 # -- which model --------------------------------------------------------------------------------------------------------
 
 
+WHOLE = ("config.json", "preprocessor_config.json", "vocab.json", "pytorch_model.bin")
+
+
 @pytest.fixture
 def caches(tmp_path, monkeypatch):
     """A machine without any model."""
-    for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME"):
+    for name in ("HF_HOME", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
@@ -208,33 +228,26 @@ def put(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_models_are_found_where_they_can_be(caches):
-    find = lambda wanted, language: find_model(wanted, language, caches / "models", offline=True)  # noqa: E731
-    own = put(caches / "mine", "config.json", "pytorch_model.bin")
-    assert find(str(own), "xx").name == str(own)
-    assert find(str(own), "xx").weights == own / "pytorch_model.bin"
-
+def test_a_model_is_found_where_models_are(caches):
+    find = lambda wanted: find_model(wanted, "hi", caches / "models", offline=True)  # noqa: E731
+    own = put(caches / "mine", *WHOLE)
+    assert (find(str(own)).name, find(str(own)).weights) == (str(own), own / "pytorch_model.bin")
     hub = caches / "cache/huggingface/hub/models--theainerd--Wav2Vec2-large-xlsr-hindi/snapshots"
-    put(hub / "half", "config.json")
-    whole = put(hub / "whole", "config.json", "model.safetensors")
-    assert (find("auto", "hi").name, find("auto", "hi").weights) == (str(whole), None)
-    local = put(caches / "models/Wav2Vec2-large-xlsr-hindi", "config.json", "model.safetensors")
-    assert find("auto", "hi").name == find("theainerd/Wav2Vec2-large-xlsr-hindi", "hi").name == str(local)
-
-    fetched = put(caches / "cache/torch/hub/checkpoints", BUNDLES["WAV2VEC2_ASR_BASE_960H"])
-    assert (find("auto", "en").name, find("auto", "en").folder) == ("WAV2VEC2_ASR_BASE_960H", str(fetched))
-    (caches / "models" / BUNDLES["WAV2VEC2_ASR_BASE_960H"]).touch()
-    assert find("auto", "en").folder == str(caches / "models")
+    put(hub / "half", *WHOLE[:-1])
+    whole = put(hub / "whole", *WHOLE)
+    assert (find("auto").name, find("auto").weights) == (str(whole), None)
+    local = put(caches / "models/Wav2Vec2-large-xlsr-hindi", *WHOLE)
+    assert find("auto").name == find("theainerd/Wav2Vec2-large-xlsr-hindi").name == str(local)
+    assert find("auto").weights == local / "pytorch_model.bin"
 
 
 @pytest.mark.parametrize(
     ("wanted", "language", "offline", "said", "remedy"),
     [
-        ("auto", "en", True, "aligner WAV2VEC2_ASR_BASE_960H is not on this machine, neither in", "OFFLINE"),
-        ("auto", "hi", True, "aligner theainerd/Wav2Vec2-large-xlsr-hindi is not on this machine", "OFFLINE"),
+        ("auto", "en", True, "aligner facebook/wav2vec2-base-960h is neither in", "OFFLINE"),
         ("auto", "xx", False, "no aligner for the language xx", "ALIGNMENT_MODEL"),
-        ("/nowhere/aligner", "en", False, "aligner /nowhere/aligner is not on this machine", "correct ALIGNMENT_MODEL"),
-        ("{here}", "en", False, "holds no wav2vec2 model", "correct ALIGNMENT_MODEL"),
+        ("/nowhere/aligner", "en", False, "aligner /nowhere/aligner is not there", "correct ALIGNMENT_MODEL"),
+        ("{here}", "en", False, "lacks config.json, preprocessor_config.json, vocab.json, model.safetensors or", "correct ALIGNMENT_MODEL"),
     ],
 )
 def test_a_model_that_is_not_there_is_told_with_a_remedy(caches, wanted, language, offline, said, remedy):
@@ -250,27 +263,28 @@ def test_a_model_that_may_be_fetched_is_no_error(caches):
 
 
 def test_the_models_are_those_of_whisperx():
-    packages = python_of("asr").parents[1] / "lib"
-    (source,) = packages.glob("python*/site-packages/whisperx/alignment.py")
+    (source,) = (python_of("asr").parents[1] / "lib").glob("python*/site-packages/whisperx/alignment.py")
     tables = {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in ast.parse(source.read_text()).body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
     }
-    assert {**tables["DEFAULT_ALIGN_MODELS_TORCH"], **tables["DEFAULT_ALIGN_MODELS_HF"]} == DEFAULTS
-    (bundles,) = packages.glob("python*/site-packages/torchaudio/pipelines/_wav2vec2/impl.py")
-    found = dict(re.findall(r'^(\w+_ASR_\w+) = \w+\(\s*(?:_path=)?"([^"]+)"', bundles.read_text(), re.MULTILINE))
-    assert {name: found[name] for name in tables["DEFAULT_ALIGN_MODELS_TORCH"].values()} == BUNDLES
+    ports = {code: name for code, name in DEFAULTS.items() if name.startswith("facebook/")}
+    assert ports.keys() == tables["DEFAULT_ALIGN_MODELS_TORCH"].keys()
+    assert {code: name for code, name in DEFAULTS.items() if code not in ports} == tables["DEFAULT_ALIGN_MODELS_HF"]
 
 
-def test_a_model_that_the_user_keeps_counts_for_the_fingerprint(caches):
-    own = put(caches / "mine", "config.json", "model.safetensors")
-    at = {"models_dir": caches / "models", "offline": True}
-    assert align.facts(Options(alignment_model=str(own), **at), "auto") == {"aligner": own / "model.safetensors"}
-    assert align.facts(Options(**at), "en") == {"aligner": None}
-    assert align.facts(Options(models_dir=caches, offline=False), "en") == {"aligner": "WAV2VEC2_ASR_BASE_960H"}
-    assert align.facts(Options(**at), "auto") == {}
-    assert align.facts(Options(alignment_backend="none", **at), "en") == {}
+def test_what_is_fetched_beforehand_and_counts_for_the_fingerprint(caches):
+    own = put(caches / "mine", *WHOLE)
+
+    def announced(language, **settings):
+        options = Options(models_dir=caches / "models", **{"offline": True, **settings})
+        return [need.repo for need in align.models(options, language)], align.facts(options, language)
+
+    assert announced("auto", alignment_model=str(own)) == ([str(own)], {"aligner": own / "pytorch_model.bin"})
+    assert announced("en") == (["facebook/wav2vec2-base-960h"], {"aligner": None})
+    assert announced("en", offline=False) == (["facebook/wav2vec2-base-960h"], {"aligner": "facebook/wav2vec2-base-960h"})
+    assert announced("auto") == announced("xx") == announced("en", alignment_backend="none") == ([], {})
 
 
 # -- workers that fail --------------------------------------------------------------------------------------------------
@@ -372,7 +386,7 @@ def test_one_worker_serves_all_chunks_and_ends_with_the_last(fake, make_aligner,
     with aligner:
         for number in (0, 1, 2):
             done = aligner.align(chunk(number), PLAN, "en")
-            assert done.failure == ""
+            assert done.failures == []
             assert [w.start - 100 * number for s in done.windows[0].segments for w in s.words] == [0.0, 0.5, 1.0, 1.5]
         assert aligned_words(done.windows) == 4
     (worker,) = (tmp_path / "workers").read_text().split()
@@ -386,12 +400,13 @@ def test_a_worker_that_fails_costs_its_chunk_the_alignment_and_no_other(name, fa
     aligner, said = make_aligner(fake(f"if count() == 2: {what}"))
     with aligner:
         first, second, third = (aligner.align(chunk(n), PLAN, "en") for n in range(3))
-    assert (first.failure, third.failure) == ("", "")
+    assert first.failures == third.failures == []
     assert aligned_words(first.windows) == aligned_words(third.windows) == 4
-    assert re.search(f"alignment of 100–110 s {reason}", second.failure)
+    (failure,) = second.failures
+    assert re.match(rf"no alignment at 100–110 s \(it {reason}", failure)
     assert [times_of(s) for s in second.windows[0].segments] == [times_of(s) for s in chunk(1)[0].segments]
     assert all(s.marks == ["engine-times"] for s in second.windows[0].segments)
-    assert said == [f"{second.failure}; its words keep their engine's times"]
+    assert said == []
     pids = [int(pid) for pid in (tmp_path / "workers").read_text().split()]
     assert len(pids) == (3 if name == "hang" else 2)
     assert all(map(gone, pids))
@@ -402,27 +417,25 @@ def test_a_worker_that_does_not_even_read_is_given_up_in_time(make_aligner):
     many = [DecodedWindow(window=0, segments=[segment(0, 0.0, 10.0, " ".join(["word"] * 50_000))])]
     began = time.monotonic()
     with aligner:
-        assert "gave no answer within 2 s" in aligner.align(many, PLAN, "en").failure
+        assert "gave no answer within 2 s" in aligner.align(many, PLAN, "en").failures[0]
     assert time.monotonic() - began < 20
 
 
 def test_after_three_failures_in_a_row_no_more_time_is_lost(fake, make_aligner, tmp_path):
-    aligner, said = make_aligner(fake("os.kill(os.getpid(), signal.SIGABRT)"))
+    aligner, _ = make_aligner(fake("os.kill(os.getpid(), signal.SIGABRT)"))
     with aligner:
         done = [aligner.align(chunk(n), PLAN, "en") for n in range(5)]
-    assert ["SIGABRT" in d.failure for d in done] == [True, True, True, False, False]
-    assert "failed 3 times in a row" in done[4].failure
-    assert len(said) == 5
+    assert ["SIGABRT" in d.failures[0] for d in done] == [True, True, True, False, False]
+    assert "failed 3 times in a row" in done[4].failures[0]
     assert len((tmp_path / "workers").read_text().split()) == 3
 
 
 def test_a_worker_that_cannot_be_started(make_aligner, tmp_path):
-    aligner, said = make_aligner([tmp_path / "nothing"])
+    aligner, _ = make_aligner([tmp_path / "nothing"])
     with aligner:
         done = aligner.align(chunk(0), PLAN, "en")
-    assert "cannot be started: [Errno 2]" in done.failure
+    assert "cannot be started: [Errno 2]" in done.failures[0]
     assert done.windows[0].segments[1].words[0].start == 4.0
-    assert len(said) == 1
 
 
 def test_without_a_model_nothing_is_started_and_it_is_said_once(fake, make_aligner, tmp_path, caches):
@@ -431,9 +444,9 @@ def test_without_a_model_nothing_is_started_and_it_is_said_once(fake, make_align
         done = [aligner.align(chunk(n, language=code), PLAN, "en") for n, code in enumerate(("en", "xx", None, "xx"))]
     assert not (tmp_path / "workers").exists()
     assert [d.windows for d in done] == [chunk(n, language=code) for n, code in enumerate(("en", "xx", None, "xx"))]
-    assert [d.failure for d in done] == [""] * 4
+    assert [d.failures for d in done] == [[]] * 4
     assert len(said) == 2
-    assert "WAV2VEC2_ASR_BASE_960H is not on this machine" in said[0] and "words (en) keep their engine's times" in said[0]
+    assert "facebook/wav2vec2-base-960h is neither in" in said[0] and "words (en) keep their engine's times" in said[0]
     assert "no aligner for the language xx: words (xx) keep" in said[1]
 
 
@@ -443,7 +456,7 @@ def test_a_model_that_cannot_be_loaded_is_asked_for_once_and_told_of_every_chunk
     )
     with aligner:
         done = [aligner.align(chunk(n), PLAN, "en") for n in range(3)]
-    assert [d.failure for d in done] == [f"the aligner {FIXTURE} cannot be used (no weights)"] * 3
+    assert [d.failures for d in done] == [[f"no alignment (the aligner {FIXTURE} cannot be used (no weights))"]] * 3
     assert [d.windows for d in done] == [chunk(n) for n in range(3)]
     assert len(said) == len((tmp_path / "asked").read_text().split()) == 1
 
@@ -454,6 +467,15 @@ def test_a_device_that_fails_is_told(fake, make_aligner):
         done = [aligner.align(chunk(n), PLAN, "en") for n in range(2)]
     assert said == ["alignment cannot use cuda and goes on on the cpu"]
     assert aligned_words([w for d in done for w in d.windows]) == 8
+
+
+def test_a_resumed_run_says_again_what_it_does_without(fake, make_aligner, tmp_path, caches):
+    aligner, said = make_aligner(fake(), alignment_model="auto")
+    with aligner:
+        aligner.expect(chunk(0), "en")
+        aligner.expect(chunk(1, language="hi"), "en")
+    assert [line.split()[2] for line in said] == ["facebook/wav2vec2-base-960h", "theainerd/Wav2Vec2-large-xlsr-hindi"]
+    assert not (tmp_path / "workers").exists()
 
 
 @pytest.mark.parametrize("backend", ["same", "none", "mlx"])
@@ -471,7 +493,7 @@ def test_a_movie_without_chunks_is_aligned_in_parts(fake, make_aligner, tmp_path
     with aligner:
         done = aligner.align([w for n in range(6) for w in chunk(n)], PLAN, "en")
     assert len((tmp_path / "asked").read_text().split()) == 2
-    assert "alignment of 300–510 s crashed (code 1)" in done.failure
+    assert done.failures == ["no alignment at 300–510 s (it crashed (code 1))"]
     assert [aligned_words([w]) for w in done.windows] == [4, 4, 4, 0, 0, 0]
 
 
@@ -539,7 +561,7 @@ def test_words_begin_where_they_are_spoken(real, measured):
         f"station, word start error: engine {statistics.median(before):.0f} ms, aligned {statistics.median(after):.0f} ms (median), "
         f"90 % within {np.percentile(after, 90):.0f} ms; {kept} of {len(SENTENCES)} segments not aligned"
     )
-    assert done.failure == "" and said == []
+    assert done.failures == [] and said == []
     assert statistics.median(after) <= 100
     assert aligned_words(done.windows) >= 0.8 * len(truth)
     assert all(a.start <= b.start for s in done.windows[0].segments for a, b in pairwise(s.words))
@@ -581,10 +603,10 @@ def test_the_same_words_get_the_same_times_in_any_company(real):
 
 
 def test_a_damaged_model_says_so_and_another_language_is_aligned_all_the_same(station, machine_without_models, tmp_path):
-    damaged = put(tmp_path / "damaged", "config.json", "model.safetensors", "vocab.json")
+    damaged = put(tmp_path / "damaged", *WHOLE)
     unit = {"start": 3.0, "end": 5.0, "words": ["where", "were"], "window": 0, "segments": [[0, 2]]}
     units = [{**unit, "language": "en"}, {**unit, "language": "xx"}]
-    models = {"xx": {"name": str(damaged)}, "en": {"name": str(FIXTURE)}}
+    models = {"xx": {"name": str(damaged), "here": True}, "en": {"name": str(FIXTURE), "here": True}}
     request = tmp_path / "request.json"
     request.write_text(json.dumps({"audio": str(station), "units": units, "models": models, "device": "mps", "threads": 1}, indent=1))
     done = subprocess.run([*align.worker_command(), request], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
@@ -596,13 +618,12 @@ def test_a_damaged_model_says_so_and_another_language_is_aligned_all_the_same(st
 
 
 def test_a_real_worker_that_crashes_leaves_the_engines_times(real):
-    aligner, said = real
+    aligner, _ = real
     (worker,) = (p for p in psutil.Process().children() if any(argument.endswith("align_worker.py") for argument in p.cmdline()))
     worker.send_signal(signal.SIGSEGV)
     decoded, plan = heard()
     done = aligner.align(decoded, plan, "en")
-    assert "crashed (SIGSEGV)" in done.failure
-    assert said[-1].startswith(done.failure)
+    assert "crashed (SIGSEGV)" in done.failures[0]
     assert [times_of(s) for s in done.windows[0].segments] == [times_of(s) for s in decoded[0].segments]
     assert gone(worker.pid)
 

@@ -12,18 +12,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from asr.align_models import Model, find_model
-from asr.align_times import timed
+from asr.align_models import Model, find_model, need
+from asr.align_times import retimed, timed
 from asr.align_units import Time, Unit, make_units
 from reelscribe import logger
 from reelscribe.errors import MissingToolError
+from reelscribe.models import ModelNeed
 from reelscribe.process import Child, ending
 from reelscribe.schemas import DecodedWindow, Window
 from reelscribe.settings import StageOptions, option
@@ -60,17 +61,23 @@ class _Options(StageOptions, AlignmentOptions):
     """What is read of a stage's options here."""
 
 
-def facts(options: _Options, language: str) -> dict[str, str | Path | None]:
-    """What decides aligned times besides the options, for Stage.facts and the fingerprint of a chunk: the model.
-
-    Which one that will be is not known before decoding when nobody names the language.
-    """
+def models(options: _Options, language: str) -> list[ModelNeed]:
+    """For Stage.models. Which aligner it will be is not known before decoding when nobody names model or language."""
     if options.alignment_backend != "whisperx" or (options.alignment_model == "auto" and language == "auto"):
-        return {}
+        return []
     with suppress(MissingToolError):
-        model = find_model(options.alignment_model, language, options.models_dir, offline=options.offline)
-        return {"aligner": model.weights or Path(model.name).name}
-    return {"aligner": None}
+        return [need(options.alignment_model, language)]
+    return []
+
+
+def facts(options: _Options, language: str) -> dict[str, str | Path | None]:
+    """What decides aligned times besides the options, for Stage.facts and the fingerprint of a chunk: the model."""
+    for wish in models(options, language):
+        with suppress(MissingToolError):
+            model = find_model(options.alignment_model, language, options.models_dir, offline=options.offline)
+            return {"aligner": model.weights or wish.repo}
+        return {"aligner": None}
+    return {}
 
 
 # -- what the worker is asked and answers -------------------------------------------------------------------------------
@@ -110,17 +117,17 @@ class AlignmentFailedError(Exception):
 
 @dataclass(frozen=True)
 class AlignedChunk:
-    """The windows of a chunk. failure: what kept words from being aligned and may not the next time, empty when nothing did."""
+    """The windows of a chunk. failures: what kept words from being aligned and may not the next time."""
 
     windows: list[DecodedWindow]
-    failure: str = ""
+    failures: list[str] = field(default_factory=list)
 
 
 class Aligner:
     """Aligns one chunk after the other; a context manager, as it keeps a worker with its models until the end.
 
     A worker that crashes, hangs or answers nonsense is ended with its children, and the next chunk gets a new one. engine_kind:
-    device_manager's name for the engine that decoded. say: told whatever is less than asked for. command: the worker's.
+    device_manager's name for the engine that decoded. say: told what the run as a whole does without. command: the worker's.
     """
 
     def __init__(
@@ -165,17 +172,25 @@ class Aligner:
                 for unit, aligned in zip(request, self._aligned(request), strict=True):
                     times.update(unit.shared_out(aligned.times))
             except AlignmentFailedError as failure:
-                failures.append(f"alignment of {request[0].start:.0f}–{request[-1].end:.0f} s {failure}")
-                self._say(f"{failures[-1]}; its words keep their engine's times")
-        spoken = {s.language or d.language or language for d in decoded for s in d.segments}
-        failures += [why for code, why in self._unusable.items() if code in spoken]
-        return AlignedChunk([self._merged(d, windows[d.window], times, language) for d in decoded], "; ".join(failures))
+                where = f"{request[0].start:.0f}–{request[-1].end:.0f} s"
+                logger.get().warning("alignment at %s %s; the words there keep their engine's times", where, failure)
+                failures.append(f"no alignment at {where} (it {failure})")
+        failures += [f"no alignment ({why})" for code, why in self._unusable.items() if code in _spoken(decoded, language)]
+        return AlignedChunk([self._merged(d, windows[d.window], times, language) for d in decoded], failures)
+
+    def expect(self, decoded: Sequence[DecodedWindow], language: str) -> None:
+        """Windows that need no aligning, as an earlier run has seen to them: say what there is no model for, as that run did."""
+        if self._options.alignment_backend == "whisperx":
+            for code in _spoken(decoded, language):
+                self._model(code)
 
     def _merged(self, decoded: DecodedWindow, window: Window, times: dict[tuple[int, int], list[Time]], language: str) -> DecodedWindow:
         if not any(self._models.get(s.language or decoded.language or language) for s in decoded.segments):
             return decoded
         of_window = {segment: found for (number, segment), found in times.items() if number == window.id}
-        return decoded.model_copy(update={"segments": timed(decoded.segments, of_window, window.speech)})
+        segments = timed(decoded.segments, of_window, window.speech)
+        translation = None if decoded.translation is None else retimed(decoded.translation, segments)
+        return decoded.model_copy(update={"segments": segments, "translation": translation})
 
     def _model(self, language: str) -> Model | None:
         """The model for a language; what there is none for is said once."""
@@ -225,6 +240,10 @@ class Aligner:
         if self._worker:
             self._worker.end()
             self._worker = None
+
+
+def _spoken(decoded: Sequence[DecodedWindow], language: str) -> set[str]:
+    return {s.language or d.language or language for d in decoded for s in d.segments}
 
 
 def worker_command() -> list[str | Path]:

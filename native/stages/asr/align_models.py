@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from reelscribe import models
 from reelscribe.errors import MissingToolError
+from reelscribe.models import ModelNeed
 
-# WhisperX's own choice (whisperx/alignment.py); it is repeated here because whisperx takes seconds to import.
+# WhisperX's own choice (whisperx/alignment.py); it is repeated here because whisperx takes seconds to import. For the first five
+# whisperx names bundles of torchaudio: these are the same weights, where models are fetched and kept like all others.
 DEFAULTS = {
-    "en": "WAV2VEC2_ASR_BASE_960H",
-    "fr": "VOXPOPULI_ASR_BASE_10K_FR",
-    "de": "VOXPOPULI_ASR_BASE_10K_DE",
-    "es": "VOXPOPULI_ASR_BASE_10K_ES",
-    "it": "VOXPOPULI_ASR_BASE_10K_IT",
+    "en": "facebook/wav2vec2-base-960h",
+    "fr": "facebook/wav2vec2-base-10k-voxpopuli-ft-fr",
+    "de": "facebook/wav2vec2-base-10k-voxpopuli-ft-de",
+    "es": "facebook/wav2vec2-base-10k-voxpopuli-ft-es",
+    "it": "facebook/wav2vec2-base-10k-voxpopuli-ft-it",
     "ja": "jonatasgrosman/wav2vec2-large-xlsr-53-japanese",
     "zh": "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn",
     "nl": "jonatasgrosman/wav2vec2-large-xlsr-53-dutch",
@@ -53,91 +55,43 @@ DEFAULTS = {
     "sv": "KBLab/wav2vec2-large-voxrex-swedish",
     "id": "cahya/wav2vec2-large-xlsr-indonesian",
 }
-# Bundles of torchaudio and the file each is fetched as (https://download.pytorch.org/torchaudio/models/…).
-BUNDLES = {
-    "WAV2VEC2_ASR_BASE_960H": "wav2vec2_fairseq_base_ls960_asr_ls960.pth",
-    "VOXPOPULI_ASR_BASE_10K_FR": "wav2vec2_voxpopuli_base_10k_asr_fr.pt",
-    "VOXPOPULI_ASR_BASE_10K_DE": "wav2vec2_voxpopuli_base_10k_asr_de.pt",
-    "VOXPOPULI_ASR_BASE_10K_ES": "wav2vec2_voxpopuli_base_10k_asr_es.pt",
-    "VOXPOPULI_ASR_BASE_10K_IT": "wav2vec2_voxpopuli_base_10k_asr_it.pt",
-}
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+FILES = ("config.json", "preprocessor_config.json", "vocab.json", "model.safetensors|pytorch_model.bin")
+EXTRAS = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 class Model(BaseModel):
-    """What whisperx.load_align_model is given. name: a folder, a name on the hub or a bundle of torchaudio.
-
-    folder: where the bundle's file lies. here: False when it has to be fetched. weights: of a folder that the user keeps, whose name
-    does not tell what is in it.
-    """
+    """What whisperx.load_align_model is given: a folder, or a name to be fetched. weights: of a folder that the user keeps."""
 
     name: str
-    folder: str | None = None
-    here: bool = False
+    here: bool
     weights: Path | None = None
 
 
-def find_model(wanted: str, language: str, models_dir: Path, *, offline: bool) -> Model:
-    """The model for `language` when the user `wanted` it ("auto", or a folder or name): here, or to be fetched when that may be.
-
-    Raises MissingToolError.
-    """
+def need(wanted: str, language: str) -> ModelNeed:
+    """The model for `language` when the user `wanted` it: "auto", a folder, or a name on the hub. Raises MissingToolError."""
     name = DEFAULTS.get(language) if wanted == "auto" else wanted
     if name is None:
         raise MissingToolError(f"there is no aligner for the language {language}", remedy="name a wav2vec2 model for it in ALIGNMENT_MODEL")
-    model = _bundle(name, models_dir) if name in BUNDLES else _folder(name, models_dir)
-    if not model.here and (offline or _is_path(name)):
-        why = "holds no wav2vec2 model" if Path(name).expanduser().is_dir() else "is not on this machine"
-        where = "" if _is_path(name) else f", neither in {models_dir} nor in a cache"
-        raise MissingToolError(f"the aligner {name} {why}{where}", remedy=_remedy(name))
-    return model
+    if models.is_path(name) or Path(name).is_dir():
+        name = str(Path(name).expanduser().absolute())
+    return ModelNeed(repo=name, purpose="word times", files=FILES, extras=EXTRAS)
 
 
-def _remedy(name: str) -> str:
-    return (
-        "correct ALIGNMENT_MODEL"
-        if _is_path(name)
-        else "run once without OFFLINE, or name a folder with a wav2vec2 model in ALIGNMENT_MODEL"
-    )
-
-
-def _is_path(name: str) -> bool:
-    """Whether this can only be a folder: names on the hub are `model` or `owner/model`."""
-    return name.startswith(("/", ".", "~")) or name.count("/") > 1 or Path(name).is_dir()
-
-
-def _bundle(name: str, models_dir: Path) -> Model:
-    """A bundle of torchaudio, whose file may have been put into MODELS_DIR or fetched by anything that uses torch."""
-    cache = os.environ.get("TORCH_HOME") or str(_cache() / "torch")
-    for folder in (models_dir, Path(cache).expanduser() / "hub" / "checkpoints"):
-        if (folder / BUNDLES[name]).is_file():
-            return Model(name=name, folder=str(folder), here=True)
-    return Model(name=name)
-
-
-def _folder(name: str, models_dir: Path) -> Model:
-    """A model as transformers stores it: in the folder that is named, in MODELS_DIR, or in the hub's cache."""
-    for folder in (Path(name).expanduser(), models_dir / name.split("/")[-1]):
-        if weights := _weights(folder):
-            return Model(name=str(folder.absolute()), here=True, weights=weights)
-    cached = next(filter(_weights, _snapshots(name)), None)
-    return Model(name=str(cached), here=True) if cached else Model(name=name)
-
-
-def _weights(folder: Path) -> Path | None:
-    """The weights of a model that is whole."""
-    if not (folder / "config.json").is_file():
-        return None
-    return next((folder / file for file in _WEIGHTS if (folder / file).is_file()), None)
-
-
-def _snapshots(name: str) -> list[Path]:
-    """What the hub's cache has of a model, the newest first (https://huggingface.co/docs/huggingface_hub/guides/manage-cache)."""
-    home = os.environ.get("HF_HOME") or str(_cache() / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or str(Path(home) / "hub")).expanduser()
-    found = (cache / f"models--{name.replace('/', '--')}" / "snapshots").glob("*")
-    return sorted(found, key=lambda snapshot: snapshot.stat().st_mtime, reverse=True)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+def find_model(wanted: str, language: str, models_dir: Path, *, offline: bool) -> Model:
+    """The same, here or to be fetched when that may be. Raises MissingToolError."""
+    wish = need(wanted, language)
+    found = models.locate(wish, models_dir)
+    if found:
+        own = wish.is_folder or not found.revision
+        weights = next(found.folder / name for name in FILES[-1].split("|") if (found.folder / name).is_file())
+        return Model(name=str(found.folder), here=True, weights=weights if own else None)
+    if wish.is_folder:
+        folder = Path(wish.repo)
+        why = f"lacks {', '.join(models.lacking(wish, folder))}" if folder.is_dir() else "is not there"
+        raise MissingToolError(f"the aligner {wish.repo} {why}", remedy="correct ALIGNMENT_MODEL")
+    if offline:
+        raise MissingToolError(
+            f"the aligner {wish.repo} is neither in {models_dir} nor in the hub's cache",
+            remedy="run once without OFFLINE, or name a folder with a wav2vec2 model in ALIGNMENT_MODEL",
+        )
+    return Model(name=wish.repo, here=False)

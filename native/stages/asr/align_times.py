@@ -29,6 +29,30 @@ def timed(segments: Sequence[Segment], times: Mapping[int, Sequence[Time]], spee
     return _without_overlap(result, chosen)
 
 
+def retimed(translation: Sequence[Segment], aligned: Sequence[Segment]) -> list[Segment]:
+    """Translated segments of a window with the times of the words that each covers (Segment.source), where those were aligned."""
+    words = [word for segment in aligned for word in segment.words]
+    result = []
+    for segment in translation:
+        covered = words[segment.source[0] : segment.source[1] + 1] if segment.source else []
+        better = any(word.engine_start is not None for word in covered)
+        result.append(_moved(segment, covered[0].start, covered[-1].end) if better else segment)
+    return result
+
+
+def _moved(segment: Segment, start: float, end: float) -> Segment:
+    """The segment from `start` to `end`, its words' times in proportion."""
+    scale = (end - start) / (segment.end - segment.start) if segment.end > segment.start else 0.0
+
+    def at(moment: float) -> float:
+        return min(end, max(start, start + (moment - segment.start) * scale))
+
+    words = [
+        w.model_copy(update={"start": at(w.start), "end": at(w.end), "engine_start": w.start, "engine_end": w.end}) for w in segment.words
+    ]
+    return segment.model_copy(update={"start": start, "end": end, "words": words})
+
+
 def _plausible(times: Sequence[Time], words: Sequence[Word], speech: Sequence[Span]) -> list[tuple[float, float]] | None:
     """(start, end) of every word, or None when one of them cannot be right."""
     if not any(times):

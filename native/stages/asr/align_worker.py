@@ -81,7 +81,7 @@ class Worker:
         from whisperx.alignment import load_align_model
 
         if model.name not in self._loaded:
-            network, metadata = load_align_model("", self._device, model_name=model.name, model_dir=model.folder)
+            network, metadata = load_align_model("", self._device, model_name=model.name)
             vocabulary = metadata["dictionary"]
             blank = vocabulary.get("<pad>", vocabulary.get("[pad]", 0))
             self._loaded[model.name] = Loaded(network, metadata, vocabulary, blank)
