@@ -11,18 +11,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from asr import align
+from asr.align import Aligner, AlignmentOptions
 from asr.checkpoints import Checkpoints, any_degraded
 from asr.decode import Decoding, DecodingOptions
 from asr.engines import Backend, Load, choose, refuse_language
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
-from reelscribe import manifest, wav
+from reelscribe import device_manager, manifest, wav
 from reelscribe.artifacts import HashCache, read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.errors import StageFailedError
 from reelscribe.schemas import (
     BiasWindows,
+    Chunk,
     DecodedChunk,
+    DecodedWindow,
     Glossary,
     Media,
     Plan,
@@ -33,13 +37,13 @@ from reelscribe.schemas import (
     Window,
 )
 from reelscribe.settings import LanguageOption, StageOptions, TranslateOption, option
-from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
+from reelscribe.stage import Context, Engine, ModelNeed, Stage, StageFiles, artifact, main
 
 REVISION = 1
 Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
 
 
-class Options(StageOptions, LanguageOption, TranslateOption, DecodingOptions):
+class Options(StageOptions, LanguageOption, TranslateOption, DecodingOptions, AlignmentOptions):
     backend: Literal["auto", "mlx", "whisperx", "sphinx"] = option(
         "auto", env="WHISPER_BACKEND", help="engine; mlx and whisperx are not in this version yet, auto is sphinx"
     )
@@ -90,7 +94,9 @@ def run(ctx: Ctx) -> None:
     plan = read_json(ctx.outputs.plan, Plan)
     decoded = list(decode(ctx, backend, plan))
     refuse_holes(plan, decoded)
-    write_json(ctx.outputs.transcript, to_transcript(plan, decoded, backend))
+    transcript = to_transcript(plan, decoded, backend)
+    note_words(ctx, transcript)
+    write_json(ctx.outputs.transcript, transcript)
 
 
 def check(options: Options, device: Device) -> str:
@@ -180,13 +186,34 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
         ctx.log.info("%d of %d chunks were decoded before", len(kept), len(plan.chunks))
     to_do = [chunk for chunk in plan.chunks if chunk.id not in kept]
     load = what_to_load(ctx.options, backend, ctx.device, ctx.threads)
-    with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding:
+    with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding, aligner_for(ctx, backend) as aligner:
+        for window in (w for done in kept.values() for w in done.windows):
+            aligner.expect([window], default_language(ctx))
         for chunk in plan.chunks:
-            done = kept.get(chunk.id) or checkpoints.write(chunk, *decoding.chunk(chunk))
+            done = kept.get(chunk.id) or checkpoints.write(chunk, *decode_chunk(ctx, decoding, aligner, plan, chunk))
             ctx.add_output(checkpoints.path(chunk))
             if done.degraded:
                 ctx.fallback(f"chunk {chunk.id} ({chunk.start:.0f}–{chunk.end:.0f} s) was decoded with less: {', '.join(done.degraded)}")
             yield done
+
+
+def aligner_for(ctx: Ctx, backend: Backend) -> Aligner:
+    """What gives words their times after decoding; it computes with torch, whatever the engine computes with."""
+    device = device_manager.choose(STAGE.row, "torch", ctx.options.device).device
+    kind = backend.engine.kind
+    return Aligner(ctx.options, ctx.inputs.audio, engine_kind=kind, device=device, threads=ctx.threads, say=ctx.fallback)
+
+
+def default_language(ctx: Ctx) -> str:
+    """Of what an engine heard without saying in which language."""
+    return "en" if ctx.options.language == "auto" else ctx.options.language
+
+
+def decode_chunk(ctx: Ctx, decoding: Decoding, aligner: Aligner, plan: Plan, chunk: Chunk) -> tuple[list[DecodedWindow], list[str]]:
+    """The chunk's windows, their words aligned, and what had to be done with less."""
+    windows, degraded = decoding.chunk(chunk)
+    aligned = aligner.align(windows, plan.windows, default_language(ctx))
+    return aligned.windows, [*degraded, *aligned.failures]
 
 
 def chunks_of(movie_dir: Path) -> Path:
@@ -202,12 +229,16 @@ def redo(movie_dir: Path, options: Options) -> bool:
 def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
     """What decides the words of a chunk besides its windows and terms."""
     known = manifest.locked_versions(STAGE.environment(ctx.options))
+    digest = HashCache(ctx.movie_dir).digest
+    aligners = align.facts(ctx.options, ctx.options.language).values()
     return {
-        "audio": HashCache(ctx.movie_dir).digest(ctx.inputs.audio),
+        "audio": digest(ctx.inputs.audio),
         "engine": backend.engine.model_dump(),
         "versions": {name: known.get(name, "") for name in backend.engine.packages},
         "language": ctx.options.language,
         "translate": ctx.options.translate,
+        "alignment": [ctx.options.alignment_backend, ctx.options.alignment_model],
+        "aligner": [digest(found) if isinstance(found, Path) else found for found in aligners],
         "revision": REVISION,
     }
 
@@ -232,8 +263,35 @@ def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend) -> 
     return Transcript(segments=segments, language="en", engine=found.name, model=found.model, draft=found.draft, duration=plan.duration)
 
 
+def note_words(ctx: Ctx, transcript: Transcript) -> None:
+    """How many words there are, and how many of them have the times of alignment."""
+    words = [word for segment in transcript.segments for word in segment.words]
+    aligned = sum(word.engine_start is not None for word in words)
+    ctx.log.info("Words: %d, aligned: %d", len(words), aligned)
+    ctx.note("words", len(words))
+    ctx.note("words_aligned", aligned)
+
+
+def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
+    return align.facts(options, options.language)
+
+
+def models(options: Options) -> list[ModelNeed]:
+    return align.models(options, options.language)
+
+
 STAGE = Stage(
-    name="asr", revision=REVISION, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, redo=redo
+    name="asr",
+    revision=REVISION,
+    options=Options,
+    inputs=Inputs,
+    outputs=Outputs,
+    engine=engine,
+    run=run,
+    check=check,
+    facts=facts,
+    models=models,
+    redo=redo,
 )
 
 if __name__ == "__main__":
