@@ -199,11 +199,15 @@ holder_lives() {
 
 # Wait for the turn. A lost race costs double work and nothing else: what is built is swapped in by renames.
 take_turn() {
-  local holder waited_s=0
+  local holder waited_s=0 misses=0
   until ln -s "$ME" "$BUSY" 2>/dev/null; do
-    [[ -w "$VENVS" ]] || die 6 "$VENVS cannot be written: check its owner and rights"
     holder="$(readlink "$BUSY" || true)"
-    if [[ -n "$holder" ]] && ! holder_lives "$holder"; then
+    if [[ -z "$holder" ]]; then # given back just now, or it could not be made
+      misses=$((misses + 1))
+      ((misses < 5)) || die 6 "$BUSY cannot be made: check the rights, the space and the filesystem of $VENVS"
+      continue
+    fi
+    if ! holder_lives "$holder"; then
       if holds_turn "$holder"; then rm -f "$BUSY"; fi
       continue
     fi
@@ -404,24 +408,31 @@ failed() {
   free_mb="$(df -Pk "$VENVS" | awk 'NR == 2 { print int($4 / 1024) }')"
   if grep -qiE 'no space left|os error 28|disk quota' "$LOG" 2>/dev/null || ((free_mb < 500)); then
     code=5
-    say "remedy: $free_mb MB are free in $VENVS; make room (all environments take about 9 GB), then run it again"
+    say "remedy: $free_mb MB are free in $VENVS; make room (all environments take about 8 GB), then run it again"
   else
     say "remedy: see the message above; check the network and pip's index settings, then run: native/setup_venvs.sh $1"
   fi
   exit "$code"
 }
 
-# run_uv ENV ARGUMENT... : with a bar on a terminal; elsewhere quiet, its messages kept to tell a full disk from the rest.
-run_uv() {
-  local env="$1"
+# quiet_uv ENV ARGUMENT... : with the settings of shared/, whatever folder this is called from. What it says is kept, to
+# tell a full disk from the rest.
+quiet_uv() {
+  local env="$1" status=0
   shift
+  supervised "$env" "$LOG" "$UV" --quiet --project "$SHARED" "$@" || status=$?
+  cat "$LOG" >&2
+  return "$status"
+}
+
+# uv_with_bar ENV ARGUMENT... : the same, with uv's progress bar where stderr is a terminal.
+uv_with_bar() {
+  local env="$1"
   if [[ -t 2 ]]; then
-    supervised "$env" "" "$UV" "$@"
+    shift
+    supervised "$env" "" "$UV" --project "$SHARED" "$@"
   else
-    local status=0
-    supervised "$env" "$LOG" "$UV" --quiet "$@" || status=$?
-    cat "$LOG" >&2
-    return "$status"
+    quiet_uv "$@"
   fi
 }
 
@@ -437,7 +448,7 @@ build() {
   local env="$1" new="$VENVS/.new.$1.$$" lock="$LOCKS/$1.txt" torch="" started=$SECONDS options=(--require-hashes)
   say "$env: building, because $why"
   rm -rf "$VENVS/.new.$env."*
-  run_uv "$env" venv --no-project --relocatable --python "$PYTHON_PATH" --prompt "$env" "$new" || failed "$env" "no venv"
+  quiet_uv "$env" venv --no-project --relocatable --python "$PYTHON_PATH" --prompt "$env" "$new" || failed "$env" "no venv"
   if grep -q '^torch==' "$lock"; then
     choose_torch
     torch="$TORCH"
@@ -448,8 +459,8 @@ build() {
     options=(--torch-backend cpu)
   fi
   options+=(${INDEX_OPTIONS[@]+"${INDEX_OPTIONS[@]}"} --python "$new/bin/python")
-  run_uv "$env" pip sync "${options[@]}" "$lock" || failed "$env" "its packages could not be installed"
-  run_uv "$env" pip install --python "$new/bin/python" --offline --no-deps --editable "$SHARED" ||
+  uv_with_bar "$env" pip sync "${options[@]}" "$lock" || failed "$env" "its packages could not be installed"
+  quiet_uv "$env" pip install --python "$new/bin/python" --offline --no-deps --editable "$SHARED" ||
     failed "$env" "reelscribe itself could not be installed"
   {
     digest_of "$LOCKS/$env.txt"

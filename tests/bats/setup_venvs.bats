@@ -58,6 +58,13 @@ TOOL
   [ ! -e "$BATS_TEST_TMPDIR/started" ]
 }
 
+@test "the folder it is called from, and its uv settings, do not matter" {
+  mkdir "$BATS_TEST_TMPDIR/elsewhere"
+  echo 'no-such-setting = 1' >"$BATS_TEST_TMPDIR/elsewhere/uv.toml"
+  cd "$BATS_TEST_TMPDIR/elsewhere"
+  run -0 set_up core
+}
+
 @test "a changed lock rebuilds that environment and no other" {
   set_up core demux
   lock demux apple 2.0
@@ -218,6 +225,12 @@ UV
   rm "$TREE/native/venvs/.busy"
   ended_with 0 "$ASIDE"
   [ "$(version_in demux apple)" = 1.0 ]
+}
+
+@test "a folder that takes no lock is an error, not an endless wait" {
+  stand_in ln <<<'exit 1'
+  run -6 set_up core
+  [[ "$output" == *"cannot be made"* ]]
 }
 
 @test "no uv on the machine: fetched with pip, hash-locked, once" {
