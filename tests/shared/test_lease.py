@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from reelscribe import lease
@@ -77,7 +78,8 @@ def test_a_dead_holder_of_this_host_is_taken_over_at_once(holder: subprocess.Pop
     if reaped:
         holder.wait()
     else:
-        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+        while psutil.Process(holder.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
     assert lease.holder(movie_dir) is None
     token = lease.acquire(movie_dir)
     found = lease.holder(movie_dir)
