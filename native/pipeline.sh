@@ -24,6 +24,7 @@
 #   --from STAGE       begin with this stage           --to STAGE         end with this stage
 #   --only A,B         these stages alone              --skip A,B         all but these
 #   --force            run the stages even when they are up to date
+#   --retry-degraded   decode anew, in full, what could be decoded only with less
 #   --dry-run          say what would be done and do nothing
 #   --json             results as JSON on stdout, a line a movie
 #   --help             this text
@@ -106,6 +107,7 @@ parse() {
       --prefetch) mode=prefetch ;;
       --dry-run) mode=dry-run ;;
       --force) force=--force ;;
+      --retry-degraded) export ASR_RETRY_DEGRADED=true ;; # for this run alone, so it is not kept in job.env
       --json) json=--json ;;
       -h | --help) show_help && exit 0 ;;
       --) movies+=("$@") && break ;;

@@ -13,6 +13,7 @@ from asr.ladder import Effort, ladder
 from asr.session import InProcess, Session, Worker, WorkerFailedError
 from asr.worker import Setup
 from reelscribe.errors import StageFailedError
+from reelscribe.manifest import NO_RETRY
 from reelscribe.progress import LINE_EVERY_S
 from reelscribe.schemas import Chunk, DecodedWindow, Plan, Window
 from reelscribe.settings import MpsOptions, StageOptions, option
@@ -55,6 +56,10 @@ class _Options(StageOptions, DecodingOptions):
     """What is read of a stage's options here."""
 
 
+class TimeIsUpError(StageFailedError):
+    """The whole run took too long; doing it again elsewhere would take no less."""
+
+
 @dataclass
 class Pace:
     """How far decoding is and how fast, said once a minute. to_do_s: windows' seconds; limit_s: of the whole run, 0 for none."""
@@ -78,10 +83,10 @@ class Pace:
         self.position = window.end
 
     def tick(self) -> None:
-        """To be called often. Raises StageFailedError past the limit."""
+        """To be called often. Raises TimeIsUpError past the limit."""
         now = self.clock()
         if self.limit_s and now - self.started > self.limit_s:
-            raise StageFailedError(
+            raise TimeIsUpError(
                 f"decoding took longer than ASR_TIMEOUT={self.limit_s:.0f} s and came to {clock_time(self.position)}",
                 remedy="run again to go on from there, or raise ASR_TIMEOUT (0: no limit)",
             )
@@ -127,11 +132,13 @@ class Decoding:
 
     def __exit__(self, kind: object, *raised: object) -> None:
         self._leave(kill=kind is not None)
+        if kind is TimeIsUpError:
+            self._ctx.note(NO_RETRY, "its time was up")
         if self._failures:
             self._ctx.note("retries", self._failures)
 
     def chunk(self, chunk: Chunk) -> tuple[list[DecodedWindow], list[str]]:
-        """The chunk's windows and what they were decoded with less of. Raises StageFailedError when no retry helped."""
+        """The chunk's windows and what they were decoded with less of. Raises StageFailedError when no retry helped, TimeIsUpError."""
         self._pace.tick()
         if not self._options.use_subprocess:
             return self._collect(chunk, Effort(self._load), {}), []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import subprocess
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -132,20 +133,23 @@ def verified(chosen: Device, row: Row, kind: str) -> Device:
     return fallback.model_copy(update={"reason": f"{chosen.device} is there, but {kind} in this environment cannot use it"})
 
 
+# Asked in a process of their own: a stage that decodes with these keeps them out of its own, as they may crash.
+_IS_USABLE = {
+    "ctranslate2": "import ctranslate2, sys; sys.exit(not ctranslate2.get_cuda_device_count())",
+    "mlx": "import mlx.core, sys; sys.exit(not mlx.core.metal.is_available())",
+}
+
+
 def _usable(device: str, kind: str) -> bool:
-    """Ask the engine itself; imports it."""
+    """Ask the engine itself."""
     if kind == "torch":
         import torch
 
         return bool(torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available())
-    if kind == "ctranslate2":
-        import ctranslate2
-
-        return bool(ctranslate2.get_cuda_device_count())
-    if kind == "mlx":
-        import mlx.core
-
-        return bool(mlx.core.metal.is_available())
+    if kind in _IS_USABLE:
+        # Not in the user's folder, whose files Python would import before libraries.
+        asked = subprocess.run([sys.executable, "-c", _IS_USABLE[kind]], cwd=sys.prefix, capture_output=True, check=False)
+        return asked.returncode == 0
     return True
 
 

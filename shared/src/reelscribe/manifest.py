@@ -18,6 +18,8 @@ from reelscribe.errors import BadInputError
 from reelscribe.stage_table import NATIVE, Row
 
 SCHEMA = 1
+# The note of a stage that failed on a GPU for a reason that the CPU would not mend.
+NO_RETRY = "no_retry"
 
 
 class Engine(BaseModel):

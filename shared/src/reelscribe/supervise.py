@@ -218,7 +218,7 @@ def _crashed_gpu(movie_dir: Path, row: Row, attempt: Attempt) -> str:
     if attempt.why or attempt.code not in (ExitCode.FAILED, *range(129, 160)):
         return ""
     record = manifest.read(movie_dir, row)
-    if record is None or record.device is None or record.device.device == "cpu":
+    if record is None or record.device is None or record.device.device == "cpu" or manifest.NO_RETRY in record.notes:
         return ""
     return f"a crash on {record.device.device} ({_ending(attempt.code)})"
 
