@@ -58,6 +58,9 @@ def run(ctx):
     fault = ctx.options.fault
     if fault == "segfault" or fault == "segfault-on-gpu" and ctx.device.device != "cpu":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "late":
+        ctx.note("no_retry", "its time was up")
+        fault = "raise"
     if fault == "raise":
         raise RuntimeError("on purpose")
     if fault == "hang":
@@ -409,8 +412,9 @@ def test_a_crash_keeps_its_signal_and_is_in_the_manifest(pipeline, movie, tmp_pa
     assert (record["status"], record["error"], record["exit_code"]) == ("failed", "ended with SIGSEGV", 139)
 
 
-def test_a_crash_on_a_gpu_is_tried_once_more_on_the_cpu(pipeline, movie, tmp_path, tree, environment) -> None:
-    # Stands in for the probe and for torch: a machine with CUDA that the stage may use.
+@pytest.fixture
+def cuda(tmp_path, environment) -> dict[str, str]:
+    """Stands in for the probe and for torch: a machine with CUDA that a stage may use."""
     site = tmp_path / "standin"
     site.mkdir()
     (site / "torch.py").write_text(
@@ -420,14 +424,22 @@ def test_a_crash_on_a_gpu_is_tried_once_more_on_the_cpu(pipeline, movie, tmp_pat
         "from reelscribe import device_manager\nmachine = device_manager.Machine(cuda=True, gpu_name='Test GPU')\n"
         "device_manager.probe = lambda: machine\n"
     )
-    path = {"PYTHONPATH": f"{site}:{environment['PYTHONPATH']}"}
-    done = pipeline("--set", "SECOND_FAULT=segfault-on-gpu", str(movie), env=path)
+    return {"PYTHONPATH": f"{site}:{environment['PYTHONPATH']}"}
+
+
+def test_a_crash_on_a_gpu_is_tried_once_more_on_the_cpu(pipeline, movie, tmp_path, cuda) -> None:
+    done = pipeline("--set", "SECOND_FAULT=segfault-on-gpu", str(movie), env=cuda)
     assert done.returncode == 0, done.stderr
     assert runs(tmp_path) == ["first cpu", "second cuda", "second cpu", "third cpu"]
     assert "a crash on cuda (SIGSEGV); once more on the CPU" in done.stderr
     record = json.loads((tmp_path / "out/A_Movie/manifests/02_second.json").read_text())
     assert record["device"]["reason"] == "retried after a crash on cuda (SIGSEGV)"
     assert record["fallbacks"]
+
+
+def test_what_says_that_the_cpu_would_not_help_is_not_tried_there(pipeline, movie, tmp_path, cuda) -> None:
+    assert pipeline("--set", "SECOND_FAULT=late", str(movie), env=cuda).returncode == 6
+    assert runs(tmp_path) == ["first cpu", "second cuda"]
 
 
 def test_limits_of_time_and_memory_end_a_stage(pipeline, movie) -> None:
