@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from asr import align
+from asr import align, languages
 from asr.align import Aligner, AlignmentOptions
 from asr.checkpoints import Checkpoints, any_degraded
 from asr.decode import Decoding, DecodingOptions
-from asr.engines import Backend, Load, choose, refuse_language
+from asr.engines import Backend, EngineOptions, batch_size, choose, needs, refuse_language, require_model, to_load, weights
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
 from reelscribe import device_manager, manifest, wav
@@ -36,25 +36,18 @@ from reelscribe.schemas import (
     Vad,
     Window,
 )
-from reelscribe.settings import LanguageOption, StageOptions, TranslateOption, option
+from reelscribe.settings import option
 from reelscribe.stage import Context, Engine, ModelNeed, Stage, StageFiles, artifact, main
 
 REVISION = 1
 Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
 
 
-class Options(StageOptions, LanguageOption, TranslateOption, DecodingOptions, AlignmentOptions):
-    backend: Literal["auto", "mlx", "whisperx", "sphinx"] = option(
-        "auto", env="WHISPER_BACKEND", help="engine; mlx and whisperx are not in this version yet, auto is sphinx"
-    )
-    allow_draft: bool = option(
-        True, env="ASR_ALLOW_DRAFT", affects_output=False, help="use PocketSphinx, which gives a draft, when no better engine is there"
-    )
+class Options(EngineOptions, DecodingOptions, AlignmentOptions):
     chunk_duration: int = option(300, env="ASR_CHUNK_DURATION", ge=60, unit="s", help="length of a chunk, the unit of checkpoint")
     use_chunking: Chunking = option(
         "auto", env="ASR_USE_CHUNKING", help="decode by chunks; auto: on MPS and over 10 minutes; true and false are always and never"
     )
-    bias: bool = option(True, env="BIAS", help="let the decoder know the glossary's terms")
 
 
 class Inputs(StageFiles):
@@ -76,25 +69,23 @@ Ctx = Context[Options, Inputs, Outputs]
 
 
 def engine(options: Options) -> Engine:
-    return backend_of(options).engine
-
-
-def backend_of(options: Options) -> Backend:
-    """The engine that the options ask for. Raises UsageError, MissingToolError."""
-    return choose(options.backend, language=options.language, translate=options.translate, allow_draft=options.allow_draft)
+    return choose(options).engine
 
 
 def run(ctx: Ctx) -> None:
-    backend = backend_of(ctx.options)
+    backend = choose(ctx.options)
+    require_model(backend, ctx.options)
     refuse_marked_language(ctx, backend)
     announce_draft(ctx, backend)
+    announce_device(ctx, backend)
     plan = plan_decoding(ctx, backend)
     write_json(ctx.outputs.plan, plan)
     # As it was stored, which is what a worker reads.
     plan = read_json(ctx.outputs.plan, Plan)
     decoded = list(decode(ctx, backend, plan))
     refuse_holes(plan, decoded)
-    transcript = to_transcript(plan, decoded, backend)
+    transcript = to_transcript(plan, decoded, backend, ctx.options)
+    note_language(ctx, plan, decoded, transcript)
     note_words(ctx, transcript)
     write_json(ctx.outputs.transcript, transcript)
 
@@ -102,30 +93,13 @@ def run(ctx: Ctx) -> None:
 def check(options: Options, device: Device) -> str:
     import numpy as np
 
-    backend = backend_of(options)
+    backend = choose(options)
     window = Window(id=0, start=0.0, end=1.0, speech=[Span(start=0.0, end=1.0)])
     plan = Plan(duration=1.0, speech=window.speech, windows=[window], chunks=[], terms=[])
-    recognizer = backend.load(what_to_load(options, backend, device), plan)
+    recognizer = backend.load(to_load(backend, options, device, threads=1), plan)
     noise = np.random.default_rng(0).normal(0, 0.05, wav.SAMPLE_RATE).astype(np.float32)
     (decoded,) = recognizer.decode([window], [noise])
     return f"words in a second of noise: {sum(len(s.words) for s in decoded.segments)}"
-
-
-def what_to_load(options: Options, backend: Backend, device: Device, threads: int = 1) -> Load:
-    """The engine as a worker is told it."""
-    return Load(
-        backend=backend.engine.kind,
-        model=backend.engine.model,
-        device=device.device,
-        compute=device.compute,
-        batch=backend.batch,
-        threads=threads,
-        language=options.language,
-        translate=options.translate,
-        bias=options.bias,
-        offline=options.offline,
-        models_dir=str(options.models_dir),
-    )
 
 
 # -- before decoding ----------------------------------------------------------------------------------------------------
@@ -149,6 +123,14 @@ def announce_draft(ctx: Ctx, backend: Backend) -> None:
         ctx.log.warning(what)
 
 
+def announce_device(ctx: Ctx, backend: Backend) -> None:
+    """Say why Apple's GPU stands idle."""
+    wanted = ctx.options.device == "mps" or (ctx.options.device == "auto" and device_manager.probe().mps)
+    if wanted and backend.engine.kind == "ctranslate2":
+        ctx.fallback("MPS device not supported by CTranslate2")
+        ctx.fallback(f"Falling back to CPU with {ctx.device.compute}")
+
+
 def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
     """Windows, their terms, and chunks, from what earlier stages found."""
     options = ctx.options
@@ -162,7 +144,7 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
         read_json(ctx.inputs.bias_windows, BiasWindows).windows if biased else [],
         read_json(ctx.inputs.glossary, Glossary),
         options.chunk_duration if chunked else None,
-        backend.batch,
+        batch_size(backend, options, ctx.device),
     )
     how = f"chunked processing (duration={duration:.0f} s, device={ctx.device.device})" if chunked else "whole-file processing"
     ctx.log.info("Using %s: windows %d, chunks %d", how, len(plan.windows), len(plan.chunks))
@@ -185,10 +167,10 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
     if kept:
         ctx.log.info("%d of %d chunks were decoded before", len(kept), len(plan.chunks))
     to_do = [chunk for chunk in plan.chunks if chunk.id not in kept]
-    load = what_to_load(ctx.options, backend, ctx.device, ctx.threads)
+    load = to_load(backend, ctx.options, ctx.device, ctx.threads)
     with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding, aligner_for(ctx, backend) as aligner:
         for window in (w for done in kept.values() for w in done.windows):
-            aligner.expect([window], default_language(ctx))
+            aligner.expect([window], default_language(ctx.options))
         for chunk in plan.chunks:
             done = kept.get(chunk.id) or checkpoints.write(chunk, *decode_chunk(ctx, decoding, aligner, plan, chunk))
             ctx.add_output(checkpoints.path(chunk))
@@ -204,15 +186,15 @@ def aligner_for(ctx: Ctx, backend: Backend) -> Aligner:
     return Aligner(ctx.options, ctx.inputs.audio, engine_kind=kind, device=device, threads=ctx.threads, say=ctx.fallback)
 
 
-def default_language(ctx: Ctx) -> str:
+def default_language(options: Options) -> str:
     """Of what an engine heard without saying in which language."""
-    return "en" if ctx.options.language == "auto" else ctx.options.language
+    return "en" if options.language == "auto" else options.language
 
 
 def decode_chunk(ctx: Ctx, decoding: Decoding, aligner: Aligner, plan: Plan, chunk: Chunk) -> tuple[list[DecodedWindow], list[str]]:
     """The chunk's windows, their words aligned, and what had to be done with less."""
     windows, degraded = decoding.chunk(chunk)
-    aligned = aligner.align(windows, plan.windows, default_language(ctx))
+    aligned = aligner.align(windows, plan.windows, default_language(ctx.options))
     return aligned.windows, [*degraded, *aligned.failures]
 
 
@@ -230,15 +212,16 @@ def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
     """What decides the words of a chunk besides its windows and terms."""
     known = manifest.locked_versions(STAGE.environment(ctx.options))
     digest = HashCache(ctx.movie_dir).digest
-    aligners = align.facts(ctx.options, ctx.options.language).values()
+    files = [digest(found) if isinstance(found, Path) else found for found in facts(ctx.movie, ctx.options).values()]
     return {
         "audio": digest(ctx.inputs.audio),
         "engine": backend.engine.model_dump(),
         "versions": {name: known.get(name, "") for name in backend.engine.packages},
         "language": ctx.options.language,
         "translate": ctx.options.translate,
+        "bias": [ctx.options.bias_prompt_max, ctx.options.bias_hotword_max],
         "alignment": [ctx.options.alignment_backend, ctx.options.alignment_model],
-        "aligner": [digest(found) if isinstance(found, Path) else found for found in aligners],
+        "models": files,
         "revision": REVISION,
     }
 
@@ -254,13 +237,37 @@ def refuse_holes(plan: Plan, decoded: list[DecodedChunk]) -> None:
         raise StageFailedError(f"{missing:.1f} s of speech were not decoded, the first at {holes[0].start:.1f} s")
 
 
-def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend) -> Transcript:
-    """All segments in order, numbered."""
+def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend, options: Options) -> Transcript:
+    """All segments in order, numbered; translated ones with the numbers of the words they cover."""
     segments: list[Segment] = []
-    for window in (w for chunk in decoded for w in chunk.windows):
+    translation: list[Segment] = []
+    words = 0
+    windows = [window for chunk in decoded for window in chunk.windows]
+    for window in windows:
         segments += [s.model_copy(update={"id": len(segments) + number}) for number, s in enumerate(window.segments)]
+        for s in window.translation or []:
+            source = s.source and (s.source[0] + words, s.source[1] + words)
+            translation.append(s.model_copy(update={"id": len(translation), "source": source}))
+        words += sum(len(s.words) for s in window.segments)
     found = backend.engine
-    return Transcript(segments=segments, language="en", engine=found.name, model=found.model, draft=found.draft, duration=plan.duration)
+    return Transcript(
+        segments=segments,
+        translation=translation if options.translate else None,
+        language=languages.spoken(windows, plan) or default_language(options),
+        engine=found.name,
+        model=found.model,
+        draft=found.draft,
+        duration=plan.duration,
+    )
+
+
+def note_language(ctx: Ctx, plan: Plan, decoded: list[DecodedChunk], transcript: Transcript) -> None:
+    """Which language it is, and how it was found out."""
+    vote = languages.recount(plan, [window for chunk in decoded for window in chunk.windows])
+    if vote:
+        ctx.log.info("Language: %s (%s)", transcript.language, ", ".join(f"{code} {share:.0%}" for code, share in vote.items()))
+        ctx.note("language_vote", vote)
+    ctx.note("language", transcript.language)
 
 
 def note_words(ctx: Ctx, transcript: Transcript) -> None:
@@ -273,11 +280,11 @@ def note_words(ctx: Ctx, transcript: Transcript) -> None:
 
 
 def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
-    return align.facts(options, options.language)
+    return {**weights(choose(options), options), **align.facts(options, options.language)}
 
 
 def models(options: Options) -> list[ModelNeed]:
-    return align.models(options, options.language)
+    return [*needs(options), *align.models(options, options.language)]
 
 
 STAGE = Stage(

@@ -193,12 +193,15 @@ def test_only_chunks_that_a_change_concerns_are_decoded_again(run_stage, movie_d
 @pytest.mark.parametrize(
     ("options", "code", "said", "remedy"),
     [
-        (["--language=hi"], 2, "MOVIE_LANGUAGE=hi", "--language en"),
-        (["--translate"], 2, "cannot translate", "--translate"),
-        (["--backend=whisperx"], 2, "no such engine yet", "sphinx"),
-        (["--backend=mlx"], 2, "no such engine yet", "sphinx"),
+        (["--backend=sphinx", "--language=hi"], 2, "MOVIE_LANGUAGE=hi", "--language en"),
+        (["--backend=sphinx", "--translate"], 2, "cannot translate", "--translate"),
+        (["--model=turbo", "--translate"], 2, "turbo cannot translate", "large-v3"),
+        (["--backend=mlx", "--model=distil-large-v3", "--translate"], 2, "cannot translate", "large-v3"),
+        (["--model=small.en", "--translate"], 2, "cannot translate", "large-v3"),
+        (["--model=small.en", "--language=hi"], 2, "MOVIE_LANGUAGE=hi", "--language en"),
+        (["--model=enormous"], 2, "WHISPER_MODEL=enormous", "large-v3"),
         (["--backend=kaldi"], 2, "WHISPER_BACKEND", "auto|mlx|whisperx|sphinx"),
-        (["--allow-draft=false"], 4, "draft", "ASR_ALLOW_DRAFT=true"),
+        (["--backend=sphinx", "--allow-draft=false"], 4, "draft", "ASR_ALLOW_DRAFT=true"),
         (["--chunk-duration=10"], 2, "ASR_CHUNK_DURATION", "≥60"),
         (["--use-chunking=maybe"], 2, "ASR_USE_CHUNKING", "auto|always|never"),
     ],
@@ -208,6 +211,21 @@ def test_what_cannot_be_is_refused_before_anything_is_read(run_stage, movie_dir,
     assert done.returncode == code
     assert said in done.stderr and remedy in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--backend=whisperx"], ["--language=hi"], ["--translate"], ["--allow-draft=false"]])
+def test_without_a_model_what_the_draft_cannot_do_is_not_begun(run_stage, movie_dir, write_inputs, options):
+    write_inputs(np.zeros(16000))
+    done = run_stage("asr", movie_dir, options=options, check=False)
+    assert done.returncode == 4
+    assert "is not on this machine" in done.stderr and "--prefetch" in done.stderr
+
+
+def test_a_folder_without_a_model_is_refused(run_stage, movie_dir, write_inputs, tmp_path):
+    write_inputs(np.zeros(16000))
+    done = run_stage("asr", movie_dir, options=["--backend=whisperx", f"--model={tmp_path}"], check=False)
+    assert done.returncode == 2
+    assert "config.json" in done.stderr and "transformers" in done.stderr
 
 
 def test_a_track_marked_with_another_language_is_refused(run_stage, movie_dir, write_inputs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Encode = Callable[[str], list[int]]
 
@@ -66,7 +67,7 @@ def is_echo(text: str, prompt: Prompt) -> bool:
     longest = max((_terms_in_a_row(heard[at:], order[first:]) for at in range(len(heard)) for first in range(len(order))), default=0)
     if longest >= _ECHOED_TERMS:
         return True
-    return longest == 2 and any(heard == first + second for first, second in zip(order, order[1:], strict=False))
+    return longest == 2 and any(heard == first + second for first, second in pairwise(order))
 
 
 def _terms_in_a_row(heard: Sequence[str], order: Sequence[Sequence[str]]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,37 @@ def weights(folder: Path) -> list[Path]:
     return [folder / name for name in names if (folder / name).is_file()]
 
 
-def is_multilingual(folder: Path) -> bool:
-    """Whether the model knows more than English, by its number of words: https://github.com/openai/whisper/blob/main/whisper/model.py"""
+@dataclass(frozen=True)
+class Abilities:
+    """What a model was trained for besides writing down English."""
+
+    multilingual: bool
+    translates: bool
+
+
+def abilities(wanted: ModelNeed, found: Found | None) -> Abilities:
+    """By the model's name and, where it is here, its dimensions: https://github.com/openai/whisper/blob/main/whisper/model.py
+
+    turbo and the distilled ones, which have far fewer decoder layers than encoder layers, were not trained to translate.
+    """
+    config = _config(found.folder) if found else {}
+    name = Path(wanted.repo).name.lower()
+    words = config.get("vocab_size") or config.get("n_vocab") or (51864 if ".en" in name else 51865)
+    layers = [
+        config.get(key) or config.get(other) or 1
+        for key, other in (("encoder_layers", "n_audio_layer"), ("decoder_layers", "n_text_layer"))
+    ]
+    distilled = "turbo" in name or "distil" in name or layers[1] * 4 <= layers[0]
+    multilingual = words >= 51865
+    return Abilities(multilingual, multilingual and not distilled)
+
+
+def _config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        found = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):
-        return True
-    return int(config.get("vocab_size") or config.get("n_vocab") or 51865) >= 51865
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 # -- conversion ---------------------------------------------------------------------------------------------------------
@@ -89,7 +113,7 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
             if (folder / name).is_file() and not (scratch / name).exists():
                 shutil.copy(folder / name, scratch / name)
         try:
-            os.rename(scratch, target)
+            scratch.rename(target)
         except OSError:
             # Another run was quicker; anything else is an error.
             if not target.is_dir():

@@ -26,8 +26,8 @@ _MARGIN_S = 0.5
 FINAL = "no-speech"
 
 
-def verdicts(text: str, logprob: float, no_speech: float, segments: Sequence[Segment], speech: Sequence[Span]) -> list[str]:
-    """What is wrong with `text`, in which `segments` lie. logprob: mean of its tokens; no_speech: a probability; speech: in the window."""
+def of_text(text: str, logprob: float, no_speech: float, speech: Sequence[Span]) -> list[str]:
+    """What is wrong with all of a window's text. logprob: mean of its tokens; no_speech: a probability; speech: in the window."""
     if not text:
         return []
     if no_speech > MAX_NO_SPEECH and logprob < MIN_LOGPROB:
@@ -36,9 +36,16 @@ def verdicts(text: str, logprob: float, no_speech: float, segments: Sequence[Seg
         "repetitive": compression_ratio(text) > MAX_COMPRESSION,
         "loop": loops(text),
         "unsure": logprob < MIN_LOGPROB,
-        "too fast": letters_per_s(text, speech) > MAX_LETTERS_PER_S
-        or any(letters_per_s(s.text, [s]) > MAX_LETTERS_PER_S for s in segments),
-        "outside speech": outside(segments, speech),
+        "too fast": letters_per_s(text, speech) > MAX_LETTERS_PER_S,
+    }
+    return [name for name, failed in checks.items() if failed]
+
+
+def of_segment(segment: Segment, speech: Sequence[Span]) -> list[str]:
+    """What is wrong with one of its segments."""
+    checks = {
+        "too fast": letters_per_s(segment.text, [segment]) > MAX_LETTERS_PER_S,
+        "outside speech": outside(segment, speech),
     }
     return [name for name, failed in checks.items() if failed]
 
@@ -70,8 +77,7 @@ def letters_per_s(text: str, speech: Sequence[Span]) -> float:
     return letters / max(_LEAST_S, sum(s.end - s.start for s in speech))
 
 
-def outside(segments: Sequence[Segment], speech: Sequence[Span]) -> bool:
-    """Whether most words lie where nobody speaks."""
-    words = [word for segment in segments for word in segment.words]
-    away = [w for w in words if not any(w.start < s.end + _MARGIN_S and w.end > s.start - _MARGIN_S for s in speech)]
-    return len(away) * 2 > len(words)
+def outside(segment: Segment, speech: Sequence[Span]) -> bool:
+    """Whether most of its words lie where nobody speaks."""
+    away = [w for w in segment.words if not any(w.start < s.end + _MARGIN_S and w.end > s.start - _MARGIN_S for s in speech)]
+    return len(away) * 2 > len(segment.words)

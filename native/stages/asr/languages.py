@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reelscribe.schemas import Plan, Window
+from reelscribe.schemas import DecodedWindow, Plan, Window
 
 Probabilities = Mapping[str, float]
 
@@ -42,3 +42,18 @@ def of_window(heard: Probabilities, voted: str) -> str:
     """The language of a window: the movie's, unless it is surely another."""
     best = max(heard, key=lambda language: heard[language], default=voted)
     return best if heard.get(best, 0.0) >= _SURE and heard.get(voted, 0.0) <= _SURE_NOT else voted
+
+
+def recount(plan: Plan, decoded: Sequence[DecodedWindow]) -> dict[str, float]:
+    """The vote once more, from what the decoded windows keep; empty when the language was given."""
+    heard = {window.window: window.languages for window in decoded}
+    return vote(asked, [heard.get(window.id, {}) for window in asked]) if (asked := voters(plan)) and any(heard.values()) else {}
+
+
+def spoken(decoded: Sequence[DecodedWindow], plan: Plan) -> str | None:
+    """The language of most of the speech."""
+    seconds: dict[str, float] = {}
+    for window in decoded:
+        if window.language:
+            seconds[window.language] = seconds.get(window.language, 0.0) + speech_s(plan.windows[window.window])
+    return max(sorted(seconds), key=lambda language: round(seconds[language], 3), default=None)

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from pydantic import BaseModel
 
+from asr import languages
 from asr.engines import Load, backends
 from reelscribe import device_manager, logger, memory, process, wav
 from reelscribe.artifacts import read_json
@@ -74,6 +75,13 @@ class Decoder:
         self._audio = Path(setup.audio)
         self._recognizer = backends()[setup.load.backend].load(setup.load, self._plan)
         device_manager.limit_mps_memory()
+        if setup.load.language == "auto":
+            self._listen()
+
+    def _listen(self) -> None:
+        """Whichever chunk this worker decodes, the same windows vote."""
+        windows = languages.voters(self._plan)
+        self._recognizer.listen(windows, [wav.read(self._audio, w.start, w.end) for w in windows])
 
     def decode(self, batches: Batches) -> Iterator[DecodedWindow]:
         """The windows of `batches`, each batch at once; then the caches are freed."""

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from asr import formats, models
+from reelscribe import device_manager, stage_table
+from reelscribe.device_manager import Device
 from reelscribe.errors import MissingToolError, UsageError
 from reelscribe.manifest import Engine
+from reelscribe.models import Found, ModelNeed
 from reelscribe.schemas import DecodedWindow, Plan, Window
+from reelscribe.settings import LanguageOption, StageOptions, TranslateOption, option
 
 if TYPE_CHECKING:
     import numpy as np
 
 
+# Apple's GPU shares its memory with everything else.
+_MPS_BATCH = 8
+
+
 class Load(BaseModel):
-    """Everything an engine needs to know to be loaded, as a worker is told it.
+    """Everything an engine needs to know to be loaded, as a worker is told it: by to_load().
 
     backend: its name in WHISPER_BACKEND; model: name or folder; device and compute: as device_manager decided; batch: windows decoded
     together; language: a code or auto; prompt_max_terms, hotword_max_terms: how many of a window's terms it is told at most, and how.
@@ -43,6 +53,9 @@ class Load(BaseModel):
 class Recognizer(Protocol):
     """A loaded engine."""
 
+    def listen(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> None:
+        """Hear which language the movie is in; called once before decode() when Load.language is auto, with languages.voters()."""
+
     def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[DecodedWindow]:
         """What was heard in each window: segments with times on the movie's timeline, ids from 0 in each window.
 
@@ -53,8 +66,11 @@ class Recognizer(Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """What an engine is and can do. languages: ISO 639-1, None for any; batch: the most windows it decodes together."""
+    """What an engine is and can do. name: as in WHISPER_BACKEND; languages: ISO 639-1, None for any; batch: the most windows it decodes
+    together; model: name or folder of its weights, for Load.
+    """
 
+    name: str
     engine: Engine
     languages: frozenset[str] | None
     translates: bool
@@ -62,34 +78,103 @@ class Backend:
     word_times: bool
     batch: int
     load: Callable[[Load, Plan], Recognizer]
+    model: str = ""
+
+
+class EngineOptions(StageOptions, LanguageOption, TranslateOption):
+    """For asr."""
+
+    backend: Literal["auto", "mlx", "whisperx", "sphinx"] = option(
+        "auto",
+        env="WHISPER_BACKEND",
+        help="engine; auto: mlx on Apple Silicon, whisperx elsewhere, and sphinx, a draft, when no model for them is to be had",
+    )
+    model: str = option(
+        "auto", env="WHISPER_MODEL", help="Whisper: a name such as large-v3, owner/name on the hub, or a folder; auto: by memory and device"
+    )
+    allow_draft: bool = option(
+        True, env="ASR_ALLOW_DRAFT", affects_output=False, help="use PocketSphinx, which gives a draft, when no better engine is there"
+    )
+    batch_size: int = option(16, env="ASR_BATCH_SIZE", ge=1, le=64, help="windows that whisperx decodes together; on MPS at most 8")
+    bias: bool = option(True, env="BIAS", help="let the decoder know the glossary's terms")
+    bias_prompt_max: int = option(20, env="BIAS_PROMPT_MAX_TERMS", ge=0, help="how many of a window's terms are its Whisper's prompt")
+    bias_hotword_max: int = option(
+        50, env="BIAS_HOTWORD_MAX_TERMS", ge=0, help="how many of a window's terms its Whisper is told in all, the others as hotwords"
+    )
 
 
 def backends() -> dict[str, Backend]:
-    """The engines that there are by their name in WHISPER_BACKEND, the best first."""
-    from asr.engines import sphinx
+    """The engines by their name in WHISPER_BACKEND, the best first; each without a model yet."""
+    from asr.engines import mlx, sphinx, whisperx
 
-    return {"sphinx": sphinx.BACKEND}
+    return {b.name: b for b in (mlx.BACKEND, whisperx.BACKEND, sphinx.BACKEND)}
 
 
-def choose(wanted: str, *, language: str, translate: bool, allow_draft: bool) -> Backend:
-    """The engine for what is `wanted` ("auto" or a name). Raises UsageError for what it cannot do, MissingToolError for no draft."""
+def choose(wanted: EngineOptions) -> Backend:
+    """The engine and its model. Raises UsageError for what it cannot do.
+
+    auto is mlx on Apple Silicon and whisperx elsewhere, or on either the other when only that one's model is here; the draft when neither
+    is and the draft can do what is asked for. When it cannot, it is the Whisper all the same: its model may be fetched until it runs.
+    """
     known = backends()
-    if wanted not in ("auto", *known):
-        raise UsageError(
-            f"WHISPER_BACKEND={wanted}: this version has no such engine yet",
-            remedy=f"use auto, or one of: {', '.join(known)}",
+    draft = known["sphinx"]
+    if wanted.backend == "auto":
+        order = ["mlx", "whisperx"] if device_manager.probe().mps else ["whisperx"]
+        whispers = [with_model(known[name], wanted) for name in order]
+        here = [backend for backend in whispers if model_of(backend, wanted)]
+        can = wanted.allow_draft and not wanted.translate and wanted.language in ("auto", *(draft.languages or ()))
+        backend = here[0] if here else draft if can else whispers[0]
+    else:
+        backend = draft if wanted.backend == "sphinx" else with_model(known[wanted.backend], wanted)
+    name = f"{backend.engine.name} with the model {wanted.model}" if backend.model else backend.engine.name
+    refuse_language(backend, wanted.language, f"MOVIE_LANGUAGE={wanted.language}")
+    if wanted.translate and not backend.translates:
+        remedy = (
+            "leave --translate away, or choose large-v3, medium or small with WHISPER_MODEL" if backend.model else "leave --translate away"
         )
-    backend = next(iter(known.values())) if wanted == "auto" else known[wanted]
-    name = backend.engine.name
-    if backend.engine.draft and not allow_draft:
-        raise MissingToolError(
-            f"the only engine that is there, {name}, gives a draft, and ASR_ALLOW_DRAFT is false",
-            remedy="allow it with ASR_ALLOW_DRAFT=true",
-        )
-    refuse_language(backend, language, f"MOVIE_LANGUAGE={language}")
-    if translate and not backend.translates:
-        raise UsageError(f"{name} cannot translate", remedy="leave --translate away")
+        raise UsageError(f"{name} cannot translate", remedy=remedy)
+    if backend.engine.draft and not wanted.allow_draft:
+        raise MissingToolError(f"{name} gives a draft, and ASR_ALLOW_DRAFT is false", remedy="allow it with ASR_ALLOW_DRAFT=true")
     return backend
+
+
+def with_model(backend: Backend, wanted: EngineOptions) -> Backend:
+    """The engine with the model that is meant, and what that model can do. Raises UsageError for a name that there is not."""
+    device = device_manager.choose(stage_table.find("asr"), backend.engine.kind, wanted.device).device
+    name = wanted.model
+    if name == "auto":
+        name = models.choose_model(device_manager.probe(), device, translate=wanted.translate)
+    need = models.resolve_model(name, backend.name, device_manager.probe(), device=device, translate=wanted.translate)
+    found = formats.find(need, wanted.models_dir)
+    can = formats.abilities(need, found)
+    label = Path(need.repo).name if need.is_folder else f"{need.repo}@{found.revision}" if found and found.revision else need.repo
+    return replace(
+        backend,
+        engine=backend.engine.model_copy(update={"model": label}),
+        languages=None if can.multilingual else frozenset({"en"}),
+        translates=can.translates,
+        model=need.repo if need.is_folder else name,
+    )
+
+
+def needs(wanted: EngineOptions) -> list[ModelNeed]:
+    """The model to fetch, for the engine that would be chosen if it were here."""
+    if wanted.backend == "sphinx":
+        return []
+    best = ("mlx" if device_manager.probe().mps else "whisperx") if wanted.backend == "auto" else wanted.backend
+    need = need_of(with_model(backends()[best], wanted))
+    return [need] if need and not (need.is_folder and formats.find(need, wanted.models_dir)) else []
+
+
+def need_of(backend: Backend) -> ModelNeed | None:
+    """The model that an engine wants; None for one that has its own."""
+    return models.resolve_model(backend.model, backend.name, device_manager.probe()) if backend.model else None
+
+
+def model_of(backend: Backend, wanted: EngineOptions) -> Found | None:
+    """Where the engine's model is on this machine."""
+    need = need_of(backend)
+    return formats.find(need, wanted.models_dir) if need else None
 
 
 def refuse_language(backend: Backend, language: str, said_by: str) -> None:
@@ -99,3 +184,42 @@ def refuse_language(backend: Backend, language: str, said_by: str) -> None:
         raise UsageError(
             f"{said_by}, but {backend.engine.name} understands only: {only}", remedy=f"give --language {only} if that is what is spoken"
         )
+
+
+def to_load(backend: Backend, options: EngineOptions, device: Device, threads: int) -> Load:
+    """The engine as a worker is told it."""
+    return Load(
+        backend=backend.name,
+        model=backend.model,
+        device=device.device,
+        compute=device.compute,
+        batch=batch_size(backend, options, device),
+        threads=threads,
+        language=options.language,
+        translate=options.translate,
+        bias=options.bias,
+        prompt_max_terms=options.bias_prompt_max,
+        hotword_max_terms=options.bias_hotword_max,
+        offline=options.offline,
+        models_dir=str(options.models_dir),
+    )
+
+
+def batch_size(backend: Backend, options: EngineOptions, device: Device) -> int:
+    """How many windows are decoded together."""
+    return min(options.batch_size, backend.batch, _MPS_BATCH if device.device == "mps" else options.batch_size)
+
+
+def weights(backend: Backend, options: EngineOptions) -> dict[str, str | Path | None]:
+    """What says which weights they are: the commit that the hub names, or the files."""
+    found = model_of(backend, options)
+    if not found:
+        return {}
+    return {"model": found.revision} if found.revision else {f"model/{path.name}": path for path in formats.weights(found.folder)}
+
+
+def require_model(backend: Backend, options: EngineOptions) -> None:
+    """Raises UsageError or MissingToolError when the engine's model is not here."""
+    need = need_of(backend)
+    if need:
+        formats.require(need, options.models_dir, backend.name)

@@ -56,6 +56,9 @@ class Sphinx:
         self._spoken = self._add_to_dictionary(vocabulary(plan.terms))
         self._search: tuple[str, ...] | None = None
 
+    def listen(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> None:
+        """See Recognizer. It knows one language."""
+
     def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[DecodedWindow]:
         """See Recognizer."""
         return [self._decode_window(window, x) for window, x in zip(windows, samples, strict=True)]
@@ -120,6 +123,7 @@ class Sphinx:
 
 
 BACKEND = Backend(
+    name="sphinx",
     engine=Engine(name="PocketSphinx", kind="sphinx", packages=("pocketsphinx",), model="en-us", draft=True),
     languages=frozenset({"en"}),
     translates=False,

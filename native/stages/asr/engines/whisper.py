@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from asr import bias, gates, languages
@@ -22,9 +23,8 @@ Task = Literal["transcribe", "translate"]
 WINDOW_S = 30.0
 # Whisper counts time in these.
 TICK_S = 0.02
-# Whisper's own (transcribe.py). Above _PROMPTED it does without the prompt, which may be what misleads it.
+# Whisper's own (transcribe.py).
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
-_PROMPTED = 0.5
 # Speech this long after the last segment is decoded once more on its own: Whisper sometimes ends early, and long talk fills its context.
 _REST_S = 1.5
 _MAX_RESTS = 4
@@ -47,7 +47,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """tokens: text and timestamps, without <|endoftext|>; logprob: their mean; no_speech: a probability; full: was there room for no more?"""
+    """tokens: text and timestamps, without <|endoftext|>; logprob: their mean; no_speech: a probability; full: had it room for no more?"""
 
     tokens: list[int]
     logprob: float
@@ -126,6 +126,11 @@ class Heard:
     def text(self) -> str:
         """All of it."""
         return " ".join(segment.text for segment in self.segments)
+
+    @property
+    def passes(self) -> bool:
+        """Whether something was heard that no gate refuses."""
+        return bool(self.segments) and not self.verdicts
 
 
 class Whisper:
@@ -231,14 +236,15 @@ class Whisper:
         tried = [heard]
         self._network.start_sampling(part.window.id + 1)
         for temperature in TEMPERATURES:
-            prompt = part.prompt if temperature < _PROMPTED else bias.Prompt()
-            hypothesis = self._network.sample(part.features, self._tokens(part, prompt, task), temperature)
-            (again,) = self._judged([replace(part, prompt=prompt)], [hypothesis], task)
-            tried.append(replace(again, temperature=temperature, redone=(*heard.redone, *heard.verdicts)))
-            if again.segments and not again.verdicts:
-                return tried[-1]
-        # All are bad. One that says something is kept, and marked: nothing that may have been said is dropped.
-        best = min(tried, key=lambda h: (not h.segments, len(h.verdicts), -h.hypothesis.logprob))
+            hypothesis = self._network.sample(part.features, self._tokens(part, part.prompt, task), temperature)
+            tried.append(replace(self._judged([part], [hypothesis], task)[0], temperature=temperature))
+            if tried[-1].passes:
+                break
+        if part.prompt.tokens and not tried[-1].passes:
+            # It may be the prompt that misleads.
+            tried.append(self._first([replace(part, prompt=bias.Prompt())], task)[0])
+        # If all are bad, one that says something is kept, and marked: nothing that may have been said is dropped.
+        best = min(tried, key=lambda h: (not h.segments, len(h.verdicts), not h.prompt.terms, -h.hypothesis.logprob))
         return replace(best, redone=(*heard.redone, *heard.verdicts))
 
     def _with_rests(self, part: Part, heard: Heard, task: Task) -> list[Heard]:
@@ -281,8 +287,10 @@ class Whisper:
             tokenizer = self._network.tokenizer(part.language, task)
             segments = list(to_segments(slices, timed, tokenizer, part))
             text = " ".join(segment.text for segment in segments)
-            verdicts = gates.verdicts(text, hypothesis.logprob, hypothesis.no_speech, segments, part.speech)
-            judged.append(Heard(segments, hypothesis, part.prompt, verdicts))
+            verdicts = gates.of_text(text, hypothesis.logprob, hypothesis.no_speech, part.speech)
+            own = [gates.of_segment(segment, part.speech) for segment in segments]
+            marked = [s.model_copy(update={"marks": list(dict.fromkeys(verdicts + more))}) for s, more in zip(segments, own, strict=True)]
+            judged.append(Heard(marked, hypothesis, part.prompt, list(dict.fromkeys(sum(own, verdicts)))))
         return judged
 
     def _slices(self, part: Part, hypothesis: Hypothesis, task: Task) -> list[Slice]:
@@ -397,7 +405,7 @@ def _numbered(found: Sequence[Heard], part: Part, language: str) -> list[Segment
     """All segments of a window, with what each was decoded with."""
     segments = []
     for heard in found:
-        more = {"language": language, "terms": list(heard.prompt.terms), "redone": list(heard.redone), "marks": list(heard.verdicts)}
+        more = {"language": language, "terms": list(heard.prompt.terms), "redone": list(heard.redone)}
         segments += [segment.model_copy(update=more) for segment in heard.segments]
     return [segment.model_copy(update={"id": number}) for number, segment in enumerate(segments)]
 
@@ -408,7 +416,7 @@ def link(translation: Sequence[Segment], source: Sequence[Segment]) -> list[Segm
     A word belongs to the segment that it is in, or, between two, to the nearer. Both are heard in the same window and are in order.
     """
     words = [word for segment in source for word in segment.words]
-    borders = [(a.end + b.start) / 2 for a, b in zip(translation, translation[1:], strict=False)]
+    borders = [(a.end + b.start) / 2 for a, b in pairwise(translation)]
     belongs = [sum((word.start + word.end) / 2 > border for border in borders) for word in words]
     linked = []
     for number, segment in enumerate(translation):

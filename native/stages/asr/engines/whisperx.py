@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr import formats
-from asr.engines import Load
+from asr.engines import Backend, Load
 from asr.engines.whisper import WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
 from reelscribe import wav
+from reelscribe.manifest import Engine
 from reelscribe.schemas import Plan
 
 if TYPE_CHECKING:
@@ -147,3 +148,15 @@ def load(load: Load, plan: Plan) -> Whisper:
     network = CTranslate2Network(folder, load)
     refuse_language(network, load.language)
     return Whisper(load, network)
+
+
+BACKEND = Backend(
+    name="whisperx",
+    engine=Engine(name="WhisperX", kind="ctranslate2", packages=("ctranslate2", "faster-whisper")),
+    languages=None,
+    translates=True,
+    bias="prompt",
+    word_times=True,
+    batch=64,
+    load=load,
+)
