@@ -95,6 +95,10 @@ outdated() {
         digest_of "$LOCKS/$1.txt"
         if [[ "$value" != "$digest" ]]; then why="its lock changed"; fi
         ;;
+      torch-cpu)
+        digest_of "$LOCKS/torch-cpu.txt"
+        if [[ "$value" != "$digest" ]]; then why="its lock changed"; fi
+        ;;
       shared)
         digest_of "$SHARED/pyproject.toml"
         if [[ "$value" != "$digest" ]]; then why="shared/pyproject.toml changed"; fi
@@ -469,6 +473,10 @@ build() {
     echo "shared=$digest"
     echo "python=$PYTHON_VERSION"
     echo "torch=$torch"
+    if [[ "$torch" == cpu ]]; then
+      digest_of "$LOCKS/torch-cpu.txt"
+      echo "torch-cpu=$digest"
+    fi
   } >"$new/$STAMP"
   swap "$env"
   say "$env: ready after $((SECONDS - started)) s"

@@ -22,6 +22,7 @@ setup() { make_tree; }
   [ -z "$output" ]
   [[ "$stderr" == *"core: building, because it is missing"*"core: ready after"* ]]
   [ "$(version_in core apple)" = 1.0 ]
+  [ "$("$TREE/native/venvs/core/bin/apple")" = 1.0 ] # its scripts know their Python after the move, too
   [ "$(version_in core reelscribe)" = here ]
   [ -z "$(leftovers)" ]
 }
@@ -106,6 +107,10 @@ TOOL
   [[ "$output" == *"remedy:"*"native/setup_venvs.sh core"* ]]
   [ "$(version_in core apple)" = 1.0 ]
   [ -z "$(leftovers)" ]
+  # Nor is a package without a hash taken.
+  echo apple==2.0 >"$TREE/native/requirements/core.txt"
+  run -6 set_up core
+  [ "$(version_in core apple)" = 1.0 ]
   # And the next one succeeds when the cause is gone.
   lock core apple 2.0
   run -0 set_up core
@@ -161,7 +166,7 @@ PYTHON
   lock core apple 2.0
   lock demux apple 2.0
   hang_uv
-  set_up_aside demux core
+  set_up_aside --watch "$$" demux core
   wait_for test -s "$BATS_TEST_TMPDIR/hanging"
   kill -KILL "$ASIDE"
   ended_with 137 "$ASIDE"
@@ -307,6 +312,9 @@ LOCK
   run -0 set_up --check asr
   TORCH_BACKEND=pypi run -4 set_up --check asr
   [[ "$output" == "asr: it has the cpu build of torch, not the pypi one" ]]
+  echo '# later' >>"$TREE/native/requirements/torch-cpu.txt"
+  run -4 set_up --check asr
+  [[ "$output" == "asr: its lock changed" ]]
 
   rm "$BATS_TEST_TMPDIR/answers" "$BATS_TEST_TMPDIR/asked"
   lock asr torch 2.8.0

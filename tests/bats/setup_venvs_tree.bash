@@ -10,7 +10,7 @@ make_checkout() {
   cp "$here/shared/pyproject.toml" "$TREE/shared/"
   echo '__version__ = "here"' >"$TREE/shared/src/reelscribe/__init__.py"
   printf '%s\n' '# nr stage envs devices' '' '01 demux demux -' '07 asr asr,asr-mlx cpu' >"$TREE/native/stages.txt"
-  make_wheel apple 1.0
+  make_wheel apple 1.0 apple $'#!python\nimport apple\nprint(apple.__version__)\n'
   make_wheel apple 2.0
   make_wheel torch 2.8.0
   lock core apple 1.0
@@ -38,7 +38,7 @@ make_tree() {
   PATH="$TOOLS:$PATH"
 }
 
-# make_wheel NAME VERSION [FILE CONTENT] : a package of one module that knows its version, or with FILE in it.
+# make_wheel NAME VERSION [SCRIPT CONTENT] : a package of one module that knows its version, and a script in bin.
 make_wheel() {
   python3 - "$WHEELS" "$@" <<'PYTHON'
 import sys, zipfile
