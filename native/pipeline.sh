@@ -16,6 +16,7 @@
 #   --out DIR          where movie directories are made (default: out)
 #   --language CODE    language spoken, as ISO 639-1 code: en, hi, … (default: auto)
 #   --translate        English subtitles, whatever is spoken
+#   --no-bias          do not tell the decoder the glossary's names
 #   --model NAME|DIR   Whisper model: a name or a folder
 #   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
 #   --device NAME      auto, mps, cuda or cpu, for all stages (default: auto)
@@ -94,6 +95,7 @@ parse() {
       --out) out=$value ;;
       --language) settings+=(--set "MOVIE_LANGUAGE=$value") ;;
       --translate) settings+=(--set TRANSLATE=true) ;;
+      --no-bias) settings+=(--set BIAS=false) ;;
       --model) settings+=(--set "WHISPER_MODEL=$value") ;;
       --backend) settings+=(--set "WHISPER_BACKEND=$value") ;;
       --device) settings+=(--set "DEVICE=$value") ;;
