@@ -1,0 +1,64 @@
+"""pyannote's SpeakerDiarization with the embedded models, or as community-1 comes, on the segmentation that pyannote-vad left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyannote.audio import Model, Pipeline
+from pyannote.audio.core.plda import PLDA
+from pyannote.audio.pipelines import SpeakerDiarization
+from pyannote.core import SlidingWindow, SlidingWindowFeature
+
+from diarization.voice import VoiceModel
+from reelscribe import wav
+from reelscribe.pyannote_models import Segmentation, digest, embedded_segmentation
+
+# tests/bench/diarization.py shows what these give and how far they may be moved.
+ONSET = 0.45
+MIN_CLUSTER_SIZE = 12
+MIN_VOICE_S = 0.5
+
+
+def embedded(threshold: float) -> SpeakerDiarization:
+    """The segmentation inside whisperx, Resemblyzer's voices, agglomerative clustering up to the cosine distance `threshold`."""
+    # Agglomerative clustering has no use for a PLDA, but the pipeline insists on one.
+    pipeline = SpeakerDiarization(
+        segmentation=Model.from_pretrained(embedded_segmentation()),
+        embedding=VoiceModel(),
+        embedding_exclude_overlap=True,
+        embedding_batch_size=32,
+        clustering="AgglomerativeClustering",
+        plda=PLDA.__new__(PLDA),
+    )
+    # With less than this of a speaker alone, what is said in overlap is taken, too. (pyannote would try out what the model can bear.)
+    pipeline._embedding.min_num_samples = round(MIN_VOICE_S * wav.SAMPLE_RATE)
+    return pipeline.instantiate(parameters(threshold))
+
+
+def parameters(threshold: float, onset: float = ONSET) -> dict[str, Any]:
+    """Of the embedded pipeline."""
+    # Average linkage: unlike with centroids, what a threshold means does not change with the size of the clusters.
+    clustering = {"method": "average", "threshold": threshold, "min_cluster_size": MIN_CLUSTER_SIZE}
+    return {"segmentation": {"threshold": onset, "min_duration_off": 0.0}, "clustering": clustering}
+
+
+def community(folder: Path) -> SpeakerDiarization:
+    """community-1 as it is in `folder`."""
+    return Pipeline.from_pretrained(folder)
+
+
+def reuse(pipeline: SpeakerDiarization, segmentation: Segmentation, weights: Path) -> bool:
+    """Make `pipeline` take `segmentation` for its own where it would come to the same: same `weights`, same windows."""
+    inference = pipeline._segmentation
+    same = (digest(weights), inference.duration, inference.step) == (segmentation.model, segmentation.duration_s, segmentation.step_s)
+    if same:
+        windows = SlidingWindow(start=0.0, duration=segmentation.duration_s, step=segmentation.step_s)
+        pipeline.get_segmentations = lambda file, hook=None: SlidingWindowFeature(segmentation.scores.astype("float32"), windows)
+    return same
+
+
+def audio_file(path: Path, uri: str) -> dict[str, Any]:
+    """The movie's audio as pyannote takes it without decoding anything itself."""
+    return {"waveform": torch.from_numpy(wav.read(path))[None], "sample_rate": wav.SAMPLE_RATE, "uri": uri}

@@ -1,0 +1,87 @@
+"""Resemblyzer's speaker encoder as an embedding model of pyannote's."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pyannote.audio import Model
+from resemblyzer import VoiceEncoder, hparams
+from torchaudio.transforms import MelSpectrogram
+
+from reelscribe import wav
+
+DIMENSION: int = hparams.model_embedding_size
+# The encoder sees 1.6 s at a time. Half-overlapping is what Resemblyzer does, too (1.3 times a second).
+PARTIAL_FRAMES: int = hparams.partials_n_frames
+HOP_FRAMES = PARTIAL_FRAMES // 2
+# It takes power, not its logarithm, so level and rumble matter. -15 to -20 dBFS tells voices apart better than Resemblyzer's own -30,
+# which is for audio with its pauses still in; below 100 to 150 Hz there is more of the room than of the voice. Both are measured by
+# tests/bench/diarization.py --voices.
+LEVEL_DBFS = -18.0
+HIGH_PASS_HZ = 120.0
+
+
+class VoiceModel(Model):
+    """Embeds what one local speaker says in a window: the mean of the embeddings of half-overlapping stretches of 1.6 s."""
+
+    dimension = DIMENSION
+
+    def __init__(self) -> None:
+        super().__init__(sample_rate=wav.SAMPLE_RATE, num_channels=1)
+        samples_per_ms = wav.SAMPLE_RATE // 1000
+        self.hop = hparams.mel_window_step * samples_per_ms
+        self.encoder = VoiceEncoder("cpu", verbose=False)
+        # The same as Resemblyzer's wav_to_mel_spectrogram (librosa's defaults), on the model's device.
+        self.mel = MelSpectrogram(
+            sample_rate=wav.SAMPLE_RATE,
+            n_fft=hparams.mel_window_length * samples_per_ms,
+            hop_length=self.hop,
+            n_mels=hparams.mel_n_channels,
+            norm="slaney",
+            mel_scale="slaney",
+            pad_mode="constant",
+        )
+
+    def forward(self, waveforms: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """waveforms: (batch, 1, num_samples); weights: (batch, num_frames), 1 where the speaker speaks. Gives (batch, DIMENSION) of
+        length 1, NaN where nobody speaks.
+        """
+        voices = _without_rumble(waveforms[:, 0])
+        spoken = [self._spoken(voice, None if weights is None else weights[i]) for i, voice in enumerate(voices)]
+        partials = {i: self._partials(samples) for i, samples in enumerate(spoken) if len(samples)}
+        embeddings = waveforms.new_full((len(spoken), DIMENSION), math.nan)
+        if partials:
+            embedded = self.encoder(torch.cat(list(partials.values()))).split([len(p) for p in partials.values()])
+            embeddings[list(partials)] = F.normalize(torch.stack([e.mean(dim=0) for e in embedded]), dim=1)
+        return embeddings
+
+    @staticmethod
+    def _spoken(waveform: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        """(num_samples,) → the samples of the frames with a weight, put together."""
+        if weights is None:
+            return waveform
+        mask = F.interpolate(weights[None, None], size=len(waveform), mode="nearest")[0, 0]
+        return waveform[mask > 0.5]
+
+    def _partials(self, samples: torch.Tensor) -> torch.Tensor:
+        """(num_samples,) → (num_partials, PARTIAL_FRAMES, channels); what is too short for one is said again until it is long enough."""
+        num_frames = max(PARTIAL_FRAMES, len(samples) // self.hop)
+        samples = samples.repeat(-(-num_frames * self.hop // len(samples)))[: num_frames * self.hop]
+        mel = self.mel(_at_level(samples)).T
+        starts = [*range(0, num_frames - PARTIAL_FRAMES, HOP_FRAMES), num_frames - PARTIAL_FRAMES]
+        return torch.stack([mel[start : start + PARTIAL_FRAMES] for start in starts])
+
+
+def _without_rumble(waveforms: torch.Tensor) -> torch.Tensor:
+    """(batch, num_samples), through a Butterworth high-pass of order 4 without its phase. As a spectrum, for MPS has no such filter."""
+    hertz = torch.fft.rfftfreq(waveforms.shape[-1], 1 / wav.SAMPLE_RATE, device=waveforms.device)
+    gain = (1 + (HIGH_PASS_HZ / hertz) ** 8).rsqrt()
+    return torch.fft.irfft(torch.fft.rfft(waveforms) * gain, n=waveforms.shape[-1])
+
+
+def _at_level(samples: torch.Tensor) -> torch.Tensor:
+    """The samples at LEVEL_DBFS; silence stays silence."""
+    rms = samples.square().mean().sqrt()
+    return samples * (10 ** (LEVEL_DBFS / 20) / rms) if rms > 0 else samples

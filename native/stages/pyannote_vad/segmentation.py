@@ -1,0 +1,80 @@
+"""The segmentation model, slid over the movie once: who of up to a few voices speaks in which frame of every window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pyannote.audio import Inference, Model
+
+from reelscribe import wav
+from reelscribe.device_manager import Device
+from reelscribe.progress import Progress
+from reelscribe.pyannote_models import Segmentation, digest
+
+# A tenth of the window, as pyannote's own pipelines have it: every moment is seen in ten contexts.
+STEP = 0.1
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """The loaded model and the digest of its weights."""
+
+    inference: Any
+    model: str
+
+    @classmethod
+    def load(cls, weights: Path, device: Device) -> Segmenter:
+        """weights: a checkpoint of pyannote's."""
+        model = Model.from_pretrained(weights)
+        duration_s = model.specifications.duration
+        inference = Inference(model, step=STEP * duration_s, skip_aggregation=True, batch_size=BATCH, device=torch.device(device.device))
+        return cls(inference, digest(weights))
+
+    @property
+    def frames(self) -> Any:
+        """pyannote's SlidingWindow of one frame: its duration and step in seconds."""
+        return self.inference.model.receptive_field
+
+    def segment(self, audio: Path, progress: Progress) -> Segmentation:
+        """Run over `audio`, a few windows in memory at a time."""
+        plan = Plan.of(wav.num_samples(audio), self.inference.duration, self.inference.step)
+        parts = []
+        for first, windows in plan.batches(audio):
+            parts.append(self.infer(windows))
+            progress.update(first + len(windows), plan.num_windows)
+        return Segmentation(np.concatenate(parts), self.inference.duration, self.inference.step, self.model)
+
+    def infer(self, windows: np.ndarray) -> np.ndarray:
+        """(num_windows, num_samples) float32 → (num_windows, num_frames, num_speakers) float16 in 0…1."""
+        scores: np.ndarray = self.inference.infer(torch.from_numpy(windows)[:, None])
+        return scores.astype(np.float16)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Windows of `length` samples every `step` samples, the last one filled up with silence."""
+
+    length: int
+    step: int
+    num_windows: int
+
+    @classmethod
+    def of(cls, num_samples: int, duration_s: float, step_s: float) -> Plan:
+        """The windows that cover `num_samples`; at least one."""
+        length, step = round(duration_s * wav.SAMPLE_RATE), round(step_s * wav.SAMPLE_RATE)
+        return cls(length, step, max(0, -(-(num_samples - length) // step)) + 1)
+
+    def batches(self, audio: Path) -> Iterator[tuple[int, np.ndarray]]:
+        """Number of the first window and (num_windows, length) float32, BATCH windows at a time."""
+        for first in range(0, self.num_windows, BATCH):
+            count = min(BATCH, self.num_windows - first)
+            start, num_samples = first * self.step, (count - 1) * self.step + self.length
+            samples = wav.read(audio, start / wav.SAMPLE_RATE, (start + num_samples) / wav.SAMPLE_RATE)
+            samples = np.pad(samples, (0, num_samples - len(samples)))
+            yield first, np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.step].copy()
