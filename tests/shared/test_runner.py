@@ -729,15 +729,15 @@ def test_a_check_that_fails_is_a_report_too(tiny: Tiny, fault: str, result: str)
 # -- names and terminals ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ['it\'s "A" [Movie] $HOME.mkv', "-dash.mkv", "映画 🎬.mkv", os.fsdecode(b"caf\xe9.mkv"), "two\nlines.mkv", "a.b..mkv"]
-)
+NAMES = ['it\'s "A" [Movie] $HOME.mkv', "-dash.mkv", "映画 🎬.mkv", "two\nlines.mkv", "a.b..mkv"]
+if sys.platform != "darwin":  # whose file systems refuse names that are no UTF-8
+    NAMES.append(os.fsdecode(b"caf\xe9.mkv"))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_any_movie_name_works(tiny: Tiny, name: str) -> None:
     tiny.movie = tiny.movie.with_name(name)
-    try:
-        tiny.movie.write_bytes(b"a movie")
-    except OSError:
-        pytest.skip("this file system refuses the name")
+    tiny.movie.write_bytes(b"a movie")
     assert tiny.ran()
     assert not tiny.ran()
 
