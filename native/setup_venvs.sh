@@ -393,7 +393,7 @@ choose_torch() {
 
 pytorch_index_answers() {
   UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 supervised "PyTorch's index" /dev/null "$UV" pip install --quiet --dry-run --no-deps \
-    --python "$PYTHON_PATH" --target "$VENVS/.probe" --torch-backend cpu -r "$LOCKS/torch-cpu.txt"
+    --python "$PYTHON_PATH" --target "$VENVS/.new.probe.$$" --torch-backend cpu -r "$LOCKS/torch-cpu.txt"
 }
 
 # cpu_lock LOCK : the lock with PyTorch's CPU builds for torch and without the CUDA libraries.
