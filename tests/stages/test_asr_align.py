@@ -13,16 +13,17 @@ import subprocess
 import sys
 import textwrap
 import time
+import wave
 from itertools import pairwise
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import psutil
 import pytest
 from conftest import PASSED_ON, python_of
 from hypothesis import given
 from hypothesis import strategies as st
+from test_asr import LONG, long_inputs, notes, station, write_inputs  # noqa: F401
 
 from asr import align, align_times
 from asr.align import Aligner, AlignmentOptions
@@ -501,11 +502,14 @@ def test_a_movie_without_chunks_is_aligned_in_parts(fake, make_aligner, tmp_path
 
 
 @pytest.fixture(scope="module")
-def station(tmp_path_factory):
+def audio(station, tmp_path_factory):  # noqa: F811
     """The example's audio as a WAV."""
     path = tmp_path_factory.mktemp("station") / "audio.wav"
-    tool = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-i", str(ROOT / "examples" / "station.mp4")]
-    subprocess.run([*tool, "-vn", "-ac", "1", "-ar", "16000", str(path)], check=True)
+    with wave.open(str(path), "wb") as f:
+        f.setnchannels(1)
+        f.setsampwidth(2)
+        f.setframerate(16000)
+        f.writeframes((station * 32768).astype("<i2").tobytes())
     return path
 
 
@@ -522,11 +526,11 @@ def machine_without_models(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def real(station, machine_without_models):
+def real(audio, machine_without_models):
     """An Aligner with the real worker and the fixture's model, and what it says."""
     said = []
     options = Options(alignment_model=str(FIXTURE), alignment_timeout=200, models_dir=machine_without_models, offline=True)
-    with Aligner(options, station, engine_kind="sphinx", device="cpu", threads=1, say=said.append) as aligner:
+    with Aligner(options, audio, engine_kind="sphinx", device="cpu", threads=1, say=said.append) as aligner:
         yield aligner, said
 
 
@@ -602,13 +606,13 @@ def test_the_same_words_get_the_same_times_in_any_company(real):
     assert aligner.align(alone, plan, "en").windows[0].segments == together.windows[0].segments[by_itself : by_itself + 1]
 
 
-def test_a_damaged_model_says_so_and_another_language_is_aligned_all_the_same(station, machine_without_models, tmp_path):
+def test_a_damaged_model_says_so_and_another_language_is_aligned_all_the_same(audio, machine_without_models, tmp_path):
     damaged = put(tmp_path / "damaged", *WHOLE)
     unit = {"start": 3.0, "end": 5.0, "words": ["where", "were"], "window": 0, "segments": [[0, 2]]}
     units = [{**unit, "language": "en"}, {**unit, "language": "xx"}]
     models = {"xx": {"name": str(damaged), "here": True}, "en": {"name": str(FIXTURE), "here": True}}
     request = tmp_path / "request.json"
-    request.write_text(json.dumps({"audio": str(station), "units": units, "models": models, "device": "mps", "threads": 1}, indent=1))
+    request.write_text(json.dumps({"audio": str(audio), "units": units, "models": models, "device": "mps", "threads": 1}, indent=1))
     done = subprocess.run([*align.worker_command(), request], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     answer = align.Answer.model_validate_json(done.stdout)
     assert [len(u.times) for u in answer.units] == [2, 0]
@@ -648,3 +652,93 @@ def test_the_worker_ends_with_the_stage_even_when_it_cannot_notice(machine_witho
     stage.kill()
     stage.communicate()
     assert gone(worker.pid)
+
+
+# -- the stage ----------------------------------------------------------------------------------------------------------
+
+TRANSCRIPT = Path("transcription/transcript.json")
+# Found before the real one: it puts every word 0.05 s late, and dies of a real signal where a file says so.
+WHISPERX = """
+import os, signal
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def load_align_model(language_code, device, model_name):
+    return None, {"language": language_code, "dictionary": {letter: n for n, letter in enumerate("|abcdefghijklmnopqrstuvwxyz'", 1)}}
+
+def align(transcript, model, align_model_metadata, audio, device):
+    calls = HERE / "calls"
+    calls.write_text(calls.read_text() + "." if calls.exists() else ".")
+    if (HERE / "crash").exists() and len(calls.read_text()) == int((HERE / "crash").read_text()):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    (segment,) = transcript
+    words = segment["text"].split(" ")
+    step = (segment["end"] - 0.1) / len(words)
+    return {"word_segments": [{"word": w, "start": 0.05 + step * n, "end": 0.05 + step * (n + 1)} for n, w in enumerate(words)]}
+"""
+
+
+@pytest.fixture
+def fake_whisperx(tmp_path):
+    """The folder of a package that stands in for whisperx in the worker, and the environment in which it does."""
+    package = tmp_path / "packages" / "whisperx"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "alignment.py").write_text(WHISPERX)
+    return package, {"PYTHONPATH": str(package.parent), "WHISPER_BACKEND": "sphinx"}
+
+
+def words_of(movie_dir):
+    content = json.loads((movie_dir / TRANSCRIPT).read_text())
+    return [word for segment in content["segments"] for word in segment["words"]]
+
+
+def test_a_crash_of_alignment_degrades_its_chunk_until_it_is_retried(run_stage, movie_dir, long_inputs, fake_whisperx):  # noqa: F811
+    package, env = fake_whisperx
+    options = [*LONG, f"--alignment-model={FIXTURE}"]
+    (package / "crash").write_text("2")
+    done = run_stage("asr", movie_dir, options=options, env=env)
+    words = words_of(movie_dir)
+    near = {at: [w for w in words if at <= w["start"] < at + 50] for at in (0, 100, 200)}
+    assert all(near.values())
+    assert all("engine_start" in w and w["start"] != w["engine_start"] for at in (0, 200) for w in near[at])
+    assert not any("engine_start" in w for w in near[100])
+    assert "alignment at 101–10" in done.stderr and "crashed (SIGSEGV)" in done.stderr
+    manifest = json.loads((movie_dir / "manifests" / "07_asr.json").read_text())
+    assert any("chunk 1 (" in line and "no alignment at" in line for line in manifest["fallbacks"])
+    assert notes(movie_dir)["words"] == len(words)
+    assert notes(movie_dir)["words_aligned"] == len(words) - len(near[100])
+
+    (package / "crash").unlink()
+    assert "up to date" in run_stage("asr", movie_dir, options=options, env=env).stderr
+    run_stage("asr", movie_dir, options=[*options, "--retry-degraded"], env=env)
+    assert notes(movie_dir)["chunks_reused"] == 2
+    assert [w["word"] for w in words_of(movie_dir)] == [w["word"] for w in words]
+    assert all("engine_start" in w for w in words_of(movie_dir))
+
+
+def test_the_stage_aligns_with_the_real_thing(run_stage, movie_dir, write_inputs, station):  # noqa: F811
+    first, second = SENTENCES[0], SENTENCES[3]
+    write_inputs(station[: 16000 * 20], [(s["start"], s["end"]) for s in (first, second)])
+    run_stage("asr", movie_dir, options=[f"--alignment-model={FIXTURE}", "--backend=sphinx"])
+    content = json.loads((movie_dir / TRANSCRIPT).read_text())
+    assert notes(movie_dir)["words_aligned"] > 0.5 * notes(movie_dir)["words"] > 0
+    for one in content["segments"]:
+        # As WhisperX's tools read it: a segment spans its words, and every word has text and times.
+        assert one["start"] == one["words"][0]["start"] and one["end"] == one["words"][-1]["end"]
+        assert all({"word", "start", "end", "score"} <= word.keys() for word in one["words"])
+
+
+def test_without_an_aligner_the_stage_says_so_and_goes_on(run_stage, movie_dir, write_inputs, station):  # noqa: F811
+    write_inputs(station[: 16000 * 10], [(SENTENCES[0]["start"], SENTENCES[0]["end"])])
+    done = run_stage("asr", movie_dir, options=["--backend=sphinx"])
+    assert "aligner facebook/wav2vec2-base-960h is neither in" in done.stderr
+    manifest = json.loads((movie_dir / "manifests" / "07_asr.json").read_text())
+    assert any("words (en) keep their engine's times" in line for line in manifest["fallbacks"])
+    # That is the run's affair: no chunk of it is worth another try.
+    assert "up to date" in run_stage("asr", movie_dir, options=["--backend=sphinx", "--retry-degraded"]).stderr
+    # Who asks for the engine's times gets the same ones and is warned of nothing.
+    words = words_of(movie_dir)
+    assert "aligner" not in run_stage("asr", movie_dir, options=["--backend=sphinx", "--alignment-backend=none"]).stderr
+    assert words_of(movie_dir) == words

@@ -322,7 +322,7 @@ class _Worker:
 
     def _why_it_ended(self) -> str:
         try:
-            return f"crashed ({ending(self._child.process.wait(timeout=5))})"
+            return f"crashed ({ending(self._child.process.wait(timeout=2))})"
         except TimeoutExpired:
             return "closed its stdout"
 
