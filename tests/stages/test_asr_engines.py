@@ -1,14 +1,11 @@
-"""asr with a real Whisper, a tiny one that understands synthetic voices: words, names as the glossary spells them, what a decoder is told."""
+"""asr with a real Whisper, a tiny one that knows synthetic voices: words, names as the glossary spells them, what a decoder is told."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import jiwer
 import numpy as np
@@ -43,7 +40,7 @@ def run_whisper(run_stage, movie_dir, models_dir):
 
 @pytest.fixture
 def station_inputs(write_inputs, station):  # noqa: F811
-    """The example movie's audio; both of its actors' names may be spoken anywhere in it."""
+    """The example movie's audio; any of its five names may be spoken anywhere in it."""
     heard = [(s["start"], s["end"]) for s in SENTENCES]
     write_inputs(station, heard, heard, terms=[NAMES] * 5)
 
@@ -79,3 +76,123 @@ def test_names_are_spelt_as_the_glossary_has_them_with_bias_and_not_without(run_
 
     assert "Active bias: 0 unique terms" in run_whisper(backend, "--bias=false").stderr
     assert names_in(" ".join(s.text for s in transcript(movie_dir).segments)) == []
+
+
+# -- what the decoder is told -------------------------------------------------------------------------------------------
+
+# Run with the engine's own Python: decodes with every call of the decoder recorded, as it receives it.
+SPY = """
+import json, sys
+from pathlib import Path
+sys.path.append(sys.argv[1])
+import ctranslate2
+from asr.engines import Load, backends
+from asr.worker import Decoder, Setup
+from reelscribe.schemas import Plan
+
+real = ctranslate2.models.Whisper
+calls = []
+
+class Spy:
+    def __init__(self, *given, **named):
+        self._model = real(*given, **named)
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+    def generate(self, features, prompts, **named):
+        calls.append(dict(prompts=prompts, temperature=named.get("sampling_temperature", 0)))
+        return self._model.generate(features, prompts, **named)
+
+ctranslate2.models.Whisper = Spy
+setup = Setup.model_validate_json(sys.argv[2])
+decoder = Decoder(setup)
+plan = Plan.model_validate_json(Path(setup.plan).read_bytes())
+windows = [w.model_dump(mode="json") for chunk in plan.chunks for w in decoder.decode(chunk.batches)]
+decode = decoder._recognizer._network._model.hf_tokenizer.decode
+texts = [[decode(p, skip_special_tokens=False) for p in call["prompts"]] for call in calls]
+print(json.dumps(dict(calls=calls, texts=texts, windows=windows)))
+"""
+
+
+@pytest.fixture
+def spied(movie_dir, models_dir, child_environment):
+    """Decodes the stage's own plan once more in this way; gives the calls of generate() and the windows."""
+
+    def decode(**settings):
+        load = {"backend": "whisperx", "model": str(MODEL), "compute": "int8", "batch": 16, "language": "en", "models_dir": str(models_dir)}
+        setup = {
+            "load": {**load, **settings},
+            "plan": str(movie_dir / "transcription" / "plan.json"),
+            "audio": str(movie_dir / "audio" / "audio.wav"),
+        }
+        command = [python_of("asr"), "-c", SPY, str(NATIVE / "stages"), json.dumps(setup)]
+        done = subprocess.run(command, env=child_environment, check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        return found["calls"], found["texts"], [DecodedWindow.model_validate(w) for w in found["windows"]]
+
+    return decode
+
+
+@pytest.fixture
+def two_halves(write_inputs, station):  # noqa: F811
+    """Two minutes in four windows: names of their own for each half, as timed evidence gives them; nothing known of the last window."""
+    first = [(s["start"], s["end"]) for s in SENTENCES if s["end"] < 28]
+    part = station[: 16000 * 30]
+    times = (0, 40, 80, 120)
+    samples = np.zeros(16000 * 151)
+    for at in times:
+        samples[16000 * at : 16000 * at + len(part)] = part
+    heard = [(start + at, end + at) for at in times for start, end in first]
+    write_inputs(samples, heard, heard, terms=[["Sarah", "Jai"]] * 4 + [["Kathryn", "Karl"]] * 3 + [[]] * 4)
+
+
+def told(text):
+    """What a decoder was told before the transcript begins; empty when nothing."""
+    return text.split("<|startoftranscript|>")[0].removeprefix("<|startofprev|>")
+
+
+def test_each_half_of_a_film_has_its_own_prompt_in_one_batch(run_whisper, movie_dir, two_halves, spied):
+    run_whisper("whisperx", "--language=en")
+    calls, texts, windows = spied()
+    # Those without terms are told nothing; the three others, two prompts, are decoded in one call, as their prompts are equally long.
+    assert [told(text) for text in texts[0]] == [""]
+    assert calls[0]["prompts"][0][0] == calls[1]["prompts"][0][8]
+    first, second, third = (told(text) for text in texts[1])
+    # The most important name is the last, next to the transcript.
+    assert first == second and first.endswith(" Jai, Sarah") and third.endswith(" Karl, Kathryn")
+    assert not {"Karl", "Kathryn"} & set(re.findall(r"\w+", first)) and not {"Jai", "Sarah"} & set(re.findall(r"\w+", third))
+    assert [len(prompt) for prompt in calls[1]["prompts"]] == [11, 11, 11]
+    assert [window.terms for window in windows] == [["Sarah", "Jai"], ["Sarah", "Jai"], ["Kathryn", "Karl"], []]
+    spelt = [set(names_in(" ".join(s.text for s in window.segments))) for window in windows]
+    assert spelt[0] == spelt[1] and "Sarah" in spelt[0] and not spelt[0] & {"Karl", "Kathryn"}
+    assert spelt[2] & {"Karl", "Kathryn"} and not spelt[2] & {"Sarah", "Jai"}
+    assert spelt[3] == set()
+
+
+def test_the_stage_decodes_what_the_decoder_gives_and_no_window_depends_on_its_neighbours(run_whisper, movie_dir, two_halves, spied):
+    run_whisper("whisperx", "--language=en")
+    (path,) = (movie_dir / "transcription" / "chunks").glob("*.json")
+    chunk = DecodedChunk.model_validate_json(path.read_bytes())
+    together = spied()[2]
+    assert [w.segments for w in chunk.windows] == [w.segments for w in together]
+    plan = json.loads((movie_dir / "transcription" / "plan.json").read_text())
+    plan["chunks"][0]["batches"] = [[3], [1], [2], [0]]
+    (movie_dir / "transcription" / "plan.json").write_text(json.dumps(plan))
+    alone = sorted(spied()[2], key=lambda w: w.window)
+    assert [[s.text for s in w.segments] for w in alone] == [[s.text for s in w.segments] for w in together]
+
+
+def test_more_terms_than_fit_lose_the_least_important(run_whisper, movie_dir, write_inputs, station, spied):  # noqa: F811
+    names = [f"Kathryn Oduya-Vandermeer the {n}th of Casablanca" for n in range(60)]
+    write_inputs(station[: 16000 * 28], [(3, 26)], [(3, 26)], terms=[["Sarah", *names]] * 3)
+    run_whisper("whisperx", "--language=en", "--bias-prompt-max=200", "--bias-hotword-max=200")
+    _, texts, (window,) = spied(prompt_max_terms=200, hotword_max_terms=200)
+    calls = spied(prompt_max_terms=200, hotword_max_terms=200)[0]
+    assert len(calls[0]["prompts"][0]) == 224 + 3
+    assert told(texts[0][0]).endswith(" the 1th of Casablanca, Kathryn Oduya-Vandermeer the 0th of Casablanca, Sarah")
+    assert window.terms == ["Sarah", *names][: len(window.terms)] and 5 < len(window.terms) < 40
+
+
+def test_silence_is_told_nothing(run_whisper, movie_dir, write_inputs):  # noqa: F811
+    write_inputs(np.zeros(16000 * 20), [(2, 9)], [(2, 9)], terms=[NAMES] * 2)
+    run_whisper("whisperx")
+    assert not names_in(" ".join(s.text for s in transcript(movie_dir).segments))
