@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from reelscribe import config_file, settings, stage_table, supervise
+from reelscribe import config_file, hub, settings, stage_table, supervise
 from reelscribe.manifest import locked_versions
 from reelscribe.settings import PIPELINE_ENV, Setting
 from reelscribe.stage import FileField, file_fields, load_contract, load_contracts
@@ -180,7 +180,7 @@ TAKEN = re.compile("DISPLAY|EDITOR|HOME|HOST|HOSTNAME|LANG|LANGUAGE|LOGNAME|MAIL
 
 def all_settings() -> list[Setting]:
     """Every declaration of every setting."""
-    found = settings.settings_of("pipeline", supervise.PipelineOptions)  # type: ignore[arg-type]
+    found = [s for model in (supervise.PipelineOptions, hub.HubOptions) for s in settings.settings_of("pipeline", model)]
     return found + [s for stage in load_contracts() for s in settings.settings_of(stage.name, stage.options)]
 
 

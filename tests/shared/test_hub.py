@@ -438,3 +438,30 @@ def test_how_far_it_is_goes_to_a_terminal(hub: FakeHub, command: Callable[..., A
         assert process.wait(60) == 0
     os.close(leader)
     assert "models" in screen.decode()
+
+
+# -- the real stages ----------------------------------------------------------------------------------------------------
+
+
+def test_the_stages_ask_for_what_they_are_told_to_use(
+    hub: FakeHub, child_environment: dict[str, str], models_dir: Path, tmp_path: Path
+) -> None:
+    community = "pyannote/speaker-diarization-community-1"
+    whisper, aligner = "Systran/faster-whisper-tiny", "facebook/wav2vec2-base-960h"
+    hub.repos[whisper] = dict.fromkeys(("config.json", "model.bin", "tokenizer.json", "vocabulary.txt", "README.md"), b"x" * 2000)
+    hub.repos[aligner] = dict.fromkeys(
+        ("config.json", "preprocessor_config.json", "vocab.json", "pytorch_model.bin", "tf_model.h5"), b"x" * 2000
+    )
+    names_of_community = ["config.yaml", *(f"{part}/pytorch_model.bin" for part in ("segmentation", "embedding"))]
+    hub.repos[community] = dict.fromkeys([*names_of_community, "plda/xvec_transform.npz", "plda/plda.npz"], b"x")
+    hub.gated.add(community)
+    environment = {"OFFLINE": "false", "HF_ENDPOINT": hub.endpoint, "MODELS_DIR": str(models_dir), "HF_TOKEN": TOKEN}
+    command = [str(NATIVE / "pipeline.sh"), "--prefetch", "--backend", "whisperx", "--model", "tiny", "--language", "en"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=child_environment | environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 4, done.stderr
+    assert done.stdout.split() == [f"{models_dir}/Systran--faster-whisper-tiny", f"{models_dir}/facebook--wav2vec2-base-960h"]
+    assert names(models_dir / "facebook--wav2vec2-base-960h") & {"pytorch_model.bin", "tf_model.h5"} == {"pytorch_model.bin"}
+    assert f"do so at https://huggingface.co/{community} with the account of HF_TOKEN" in done.stderr
+    assert TOKEN not in done.stdout + done.stderr
