@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from post_ner import frequency, naming, turns
+from post_ner import frequency, naming, translated, turns
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.languages import joiner
@@ -55,13 +55,14 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     exclusive = turns.Turns(diarization.exclusive)
     kept = kept_names(ctx, exclusive)
 
-    segments = with_speakers(transcript, exclusive)
-    segments, corrections = mended(ctx, transcript, segments)
+    spoken = with_speakers(transcript, exclusive)
+    segments, corrections = mended(ctx, transcript, spoken)
+    translation = translation_of(ctx, transcript, spoken, segments)
     speakers = naming.named(naming.in_order(segments, diarization), diarization, kept)
 
     report(ctx, segments, corrections, speakers)
     write_json(ctx.outputs.corrections, corrections)
-    write_json(ctx.outputs.transcript, transcript.model_copy(update={"segments": segments}))
+    write_json(ctx.outputs.transcript, transcript.model_copy(update={"segments": segments, "translation": translation}))
     write_json(ctx.outputs.speakers, speakers)
 
 
@@ -97,6 +98,20 @@ def mended(ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segme
     # A draft's small letters say nothing: its recogniser knows no capitals but those of the glossary.
     cased = is_cased(segments) and not transcript.draft
     return Corrector(glossary, frequency.zipf(language), cased=cased).correct(segments)
+
+
+def translation_of(
+    ctx: Context[Options, Inputs, Outputs], transcript: Transcript, spoken: list[Segment], mended_segments: list[Segment]
+) -> list[Segment] | None:
+    """The English segments with their speakers, their names mended too; the ledger is of what was spoken alone."""
+    if transcript.translation is None:
+        return None
+    before, after = translated.words_of(spoken), translated.words_of(mended_segments)
+    linked = translated.relinked(translated.with_speaker(transcript.translation, before), before, after)
+    english = transcript.model_copy(update={"language": "en"})
+    found, corrections = mended(ctx, english, linked)
+    ctx.note("corrections_of_translation", len(corrections.corrections))
+    return found
 
 
 def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corrections: Corrections, speakers: Speakers) -> None:

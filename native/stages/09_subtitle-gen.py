@@ -56,7 +56,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     from subtitle_gen.limits import for_movie
     from subtitle_gen.words import spoken
 
-    transcript = read_json(ctx.inputs.transcript, Transcript)
+    transcript = shown(ctx.options, read_json(ctx.inputs.transcript, Transcript))
     media = read_json(ctx.inputs.media, Media)
     language = subtitle_language(ctx.options, transcript)
     limits = for_movie(language, media.fps)
@@ -66,6 +66,13 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     report(ctx, cues, limits)
     tracks = [written(ctx, cues, form, language, draft=transcript.draft) for form in ("srt", "vtt")]
     write_json(ctx.outputs.tracks, Tracks(tracks=tracks))
+
+
+def shown(options: Options, transcript: Transcript) -> Transcript:
+    """`transcript`, or what it says in English when that was asked for."""
+    if not options.translate or transcript.translation is None:
+        return transcript
+    return transcript.model_copy(update={"segments": transcript.translation, "translation": None})
 
 
 def subtitle_language(options: Options, transcript: Transcript) -> str:

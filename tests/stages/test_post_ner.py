@@ -414,6 +414,27 @@ def test_segments_are_split_where_the_speaker_changes(run_stage: RunStage, movie
     assert "speakers: 2, segments: 3, words without a speaker: 1" in done.stderr
 
 
+def test_a_translation_has_the_speakers_of_the_words_it_covers_and_its_names_mended(run_stage: RunStage, movie_dir: Path) -> None:
+    source = [segment_of("Wo ist jay dev? Er ging."), segment_of("Gut.", start=20)]
+    put(movie_dir, source, [(0, 1.6, "A"), (1.6, 3, "B"), (20, 21, "C")], glossary_of("Jaidev"), language="de")
+    path = movie_dir / "transcription/transcript.json"
+    english = [("Where is Jaydev?", (0, 3)), ("He left.", (4, 5)), ("Good.", (6, 6)), ("Lost.", None)]
+    translation = [segment_of(text, start).model_copy(update={"source": covered}) for start, (text, covered) in enumerate(english)]
+    write_json(path, read_json(path, Transcript).model_copy(update={"translation": translation}))
+    run_stage("post-ner", movie_dir)
+    found = result(movie_dir)
+    assert found.translation is not None
+    assert [(s.text, s.speaker) for s in found.translation] == [
+        ("Where is Jaidev?", "A"),
+        ("He left.", "B"),
+        ("Good.", "C"),
+        ("Lost.", UNKNOWN),
+    ]
+    words = [word.word for segment in found.segments for word in segment.words]
+    covered = [words[s.source[0] : s.source[1] + 1] for s in found.translation if s.source]
+    assert covered == [["Wo", "ist", "Jaidev?"], ["Er", "ging."], ["Gut."]]
+
+
 def test_a_second_run_writes_the_same_bytes(run_stage: RunStage, movie_dir: Path) -> None:
     put(movie_dir, [segment_of("Where is Rathor? jay dev knows.")], [(0, 5, "A")], glossary_of("Jaidev Rathore"))
     run_stage("post-ner", movie_dir)

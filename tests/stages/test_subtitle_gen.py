@@ -372,6 +372,15 @@ def test_the_language_is_what_was_asked_for_else_what_was_heard(run_stage: RunSt
     assert names() == ["A_Movie.en.srt", "A_Movie.en.vtt"]
 
 
+def test_a_translation_is_shown_when_it_was_asked_for(run_stage: RunStage, movie_dir: Path) -> None:
+    said = transcript_of(segment_of("वह कहाँ है?"), language="hi").model_copy(update={"translation": [segment_of("Where is he?")]})
+    put(movie_dir, said)
+    run_stage("subtitle-gen", movie_dir, options=["--translate"])
+    assert "Where is he?" in (movie_dir / "subtitles/A_Movie.en.srt").read_text()
+    run_stage("subtitle-gen", movie_dir)
+    assert "कहाँ" in (movie_dir / "subtitles/A_Movie.hi.srt").read_text()
+
+
 def test_nothing_said_gives_empty_files_and_says_so(run_stage: RunStage, movie_dir: Path) -> None:
     put(movie_dir, transcript_of())
     done = run_stage("subtitle-gen", movie_dir)
