@@ -1,7 +1,7 @@
 """What asr does when the engine crashes, hangs, runs out of memory or writes garbage, and when the disk is full.
 
-The faults are real and happen inside the real engine: a package `pocketsphinx` that lies first on PYTHONPATH hands on the real one with
-a decoder that breaks at a chosen utterance.
+The faults are real and happen inside the real engine: a package `pocketsphinx` (or `ctranslate2`) that lies first on PYTHONPATH hands on
+the real one with a decoder that breaks at a chosen call.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
+import jiwer
 import numpy as np
 import psutil
 import pytest
 from conftest import python_of
-from test_asr import END, START, station, write_inputs  # noqa: F401
+from test_asr import END, SENTENCES, START, station, text_of, write_inputs  # noqa: F401
 
-from asr import decode, session
+from asr import decode, formats, session
 from asr.checkpoints import Checkpoints, any_degraded
 from asr.engines import Load
-from asr.ladder import ladder
+from asr.ladder import ladder, smaller_model
 from reelscribe import device_manager, stage_table
 from reelscribe.errors import StageFailedError
 from reelscribe.schemas import Chunk, DecodedChunk, DecodedWindow, Plan, Window
 from reelscribe.settings import MpsOptions
+from reelscribe.stage_table import ROOT
 
 TRANSCRIPT = Path("transcription/transcript.json")
 # Two windows in the first chunk, one in the second; every one is an utterance.
@@ -46,8 +48,8 @@ HERE = Path(__file__).parent
 with open(HERE / "loaded", "a") as f:
     f.write(f"{os.getpid()}\\n")
 sys.path.remove(str(HERE))
-del sys.modules["pocketsphinx"]
-real = importlib.import_module("pocketsphinx")
+del sys.modules[__name__]
+real = importlib.import_module(__name__)
 (HERE / "environment").write_text(repr(dict(os.environ)))
 
 
@@ -55,17 +57,30 @@ def fault():
 FAULT
 
 
-class Decoder(real.Decoder):
-    def start_utt(self):
-        with open(HERE / "utterances", "a") as f:
+def breaking(function):
+    def breaks(*arguments, **named):
+        with open(HERE / "calls", "a") as f:
             f.write("x")
-        if (HERE / "utterances").stat().st_size in BREAKS:
+        if (HERE / "calls").stat().st_size in BREAKS:
             fault()
-        super().start_utt()
+        return function(*arguments, **named)
+    return breaks
 
 
-real.Decoder = Decoder
 """
+# What an engine does once for a window, or for a batch.
+CALLS = {
+    "pocketsphinx": """
+class Decoder(real.Decoder):
+    start_utt = breaking(real.Decoder.start_utt)
+real.Decoder = Decoder
+""",
+    "ctranslate2": """
+class Whisper(real.models.Whisper):
+    generate = breaking(real.models.Whisper.generate)
+real.models.Whisper = Whisper
+""",
+}
 
 SEGFAULT = "import ctypes; ctypes.string_at(0)"
 HANG = """
@@ -103,13 +118,14 @@ def inputs(write_inputs, station):  # noqa: F811
 
 @pytest.fixture
 def break_engine(tmp_path):
-    """Writes the package whose decoder does `fault` at the utterances `at` (from 1), counted over all runs; gives its folder."""
+    """Writes the package whose decoder does `fault` at the calls `at` (from 1), counted over all runs; gives its folder."""
 
-    def write(fault: str, at=(2,)) -> Path:
+    def write(fault: str, at=(2,), package="pocketsphinx") -> Path:
         folder = tmp_path / "faults"
         folder.mkdir(exist_ok=True)
         body = "\n".join("    " + line for line in fault.strip().splitlines())
-        (folder / "pocketsphinx.py").write_text(PACKAGE.replace("FAULT", body).replace("BREAKS", repr(at)))
+        text = PACKAGE.replace("FAULT", body).replace("BREAKS", repr(at)) + CALLS[package]
+        (folder / f"{package}.py").write_text(text)
         return folder
 
     return write
@@ -180,7 +196,7 @@ def test_a_worker_that_fails_costs_a_retry_and_no_byte(run_stage, movie_dir, und
     workers = [int(line) for line in (folder / "loaded").read_text().split()]
     assert len(workers) == 2 and all(gone(pid) for pid in workers)
     # The window that was decoded before the fault is not decoded again.
-    assert (folder / "utterances").stat().st_size == 4
+    assert (folder / "calls").stat().st_size == 4
     if (folder / "sleeper").exists():
         assert gone(int((folder / "sleeper").read_text()))
 
@@ -235,6 +251,27 @@ def test_the_whole_run_has_a_limit(run_stage, movie_dir, inputs, break_engine):
     assert done.returncode == 6
     assert "decoding took longer than ASR_TIMEOUT=8 s and came to 0:00:00" in done.stderr
     assert all(gone(int(pid)) for name in ("loaded", "sleeper") if (folder / name).exists() for pid in (folder / name).read_text().split())
+
+
+def test_whisper_in_half_the_batch_says_the_same(run_stage, movie_dir, write_inputs, station, break_engine):  # noqa: F811
+    """A real crash of CTranslate2, and no engine in the stage's own process."""
+    write_inputs(station, [(s["start"], s["end"]) for s in SENTENCES])
+    options = ["--backend=whisperx", f"--model={ROOT / 'tests' / 'fixtures' / 'whisper'}", "--language=en", "--batch-size=4"]
+    options += ["--alignment-backend=none", f"--models-dir={movie_dir.parent / 'models'}"]
+    done = run_stage("asr", movie_dir, options=options, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
+    assert "pydantic" in imported and not imported & {"ctranslate2", "faster_whisper", "torch", "transformers", "pocketsphinx", "mlx"}
+    expected, text = written(movie_dir), text_of(movie_dir)
+
+    env = {"PYTHONPATH": str(break_engine(SEGFAULT, at=(1,), package="ctranslate2"))}
+    done = run_stage("asr", movie_dir, options=[*options, "--force"], env=env)
+    assert re.search(r"crashed \(SIGSEGV\); once more with batch \d → \d", done.stderr)
+    assert chunk_record(movie_dir, 0).degraded
+    assert {window.window for window in chunk_record(movie_dir, 0).windows} == set(range(manifest(movie_dir)["notes"]["windows"]))
+    assert jiwer.wer(text, text_of(movie_dir)) <= 0.02
+
+    run_stage("asr", movie_dir, options=[*options, "--retry-degraded"])
+    assert written(movie_dir) == expected
 
 
 # -- the stage itself ends, the disk fills ------------------------------------------------------------------------------
@@ -379,25 +416,35 @@ def planned(*sizes):
 
 def test_every_step_asks_less_than_the_one_before():
     (chunk,) = planned([8, 2]).chunks
-    steps = ladder(load(), "ctranslate2", chunk, smaller_model=True)
+    steps = ladder(load(), "ctranslate2", chunk, "medium")
     assert steps[-1].degraded == ("batch 8 → 4", "chunk 300 s → 150 s", "float16 → int8", "cuda → cpu", "model large-v3 → medium")
     assert [step.load.batch for step in steps] == [8, 4, 4, 4, 4, 4]
     assert [step.part_s for step in steps] == [None, None, 150, 150, 150, 150]
     assert steps[-1].load == load(batch=4, compute="int8", device="cpu", model="medium")
-    assert ladder(load(), "ctranslate2", chunk, smaller_model=False)[-1].load.model == "large-v3"
-    # A folder is nobody's smaller model.
-    assert ladder(load(model="/models/mine"), "ctranslate2", chunk, smaller_model=True)[-1].load.model == "/models/mine"
 
 
 def test_what_cannot_be_less_stays():
     (chunk,) = planned([1, 1]).chunks
-    steps = ladder(load(batch=1, device="cpu", compute="int8"), "ctranslate2", chunk, smaller_model=False)
+    steps = ladder(load(batch=1, device="cpu", compute="int8"), "ctranslate2", chunk, "large-v3")
     assert {step.degraded for step in steps} == {()}
+
+
+def test_a_smaller_model_is_one_that_is_here(tmp_path, monkeypatch):
+    assert smaller_model(load(models_dir=str(tmp_path))) == "large-v3"
+    need = formats.need("small", "whisperx", device="cuda", translate=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    folder = tmp_path / need.key
+    folder.mkdir(parents=True)
+    for name in need.files:
+        (folder / name).touch()
+    assert formats.find(need, tmp_path)
+    assert smaller_model(load(models_dir=str(tmp_path))) == "small"
+    assert smaller_model(load(model=str(folder), models_dir=str(tmp_path))) == str(folder)
 
 
 def test_parts_keep_whole_batches_in_order():
     plan = planned([8, 2])
-    steps = ladder(load(), "ctranslate2", plan.chunks[0], smaller_model=False)
+    steps = ladder(load(), "ctranslate2", plan.chunks[0], "large-v3")
     assert steps[0].parts(plan.chunks[0].batches, plan.windows) == [plan.chunks[0].batches]
     assert steps[2].parts(plan.chunks[0].batches, plan.windows) == [[[0, 1, 2, 3]], [[4, 5, 6, 7]], [[8, 9]]]
 

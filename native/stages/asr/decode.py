@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.engines import Load
-from asr.ladder import Effort, ladder
+from asr.ladder import Effort, ladder, smaller_model
 from asr.session import InProcess, Session, Worker, WorkerFailedError
 from asr.worker import Setup
 from reelscribe.errors import StageFailedError
@@ -42,7 +42,7 @@ class DecodingOptions(MpsOptions):
         4 * 3600, env="ASR_TIMEOUT", affects_output=False, ge=0, unit="s", help="decoding that takes longer is ended; 0: no limit"
     )
     allow_smaller_model: bool = option(
-        False, env="ASR_ALLOW_SMALLER_MODEL", affects_output=False, help="the last thing that is tried: the next smaller model"
+        False, env="ASR_ALLOW_SMALLER_MODEL", affects_output=False, help="try, last, the next smaller model that is on this machine"
     )
     retry_degraded: bool = option(
         False,
@@ -121,6 +121,7 @@ class Decoding:
         self._setup = Setup(load=load, plan=str(plan_path), audio=str(ctx.inputs.audio))
         windows = [plan.windows[number] for chunk in to_do for number in chunk.windows]
         self._pace = Pace(sum(w.end - w.start for w in windows), plan.duration, self._options.timeout, ctx.log.info)
+        self._last_model = smaller_model(load) if self._options.allow_smaller_model else load.model
         self._session: Session | None = None
         self._effort: Effort | None = None
         # The ladder's steps that the last two chunks had to take: what both needed, the next one begins with.
@@ -142,7 +143,7 @@ class Decoding:
         self._pace.tick()
         if not self._options.use_subprocess:
             return self._collect(chunk, Effort(self._load), {}), []
-        efforts = ladder(self._load, self._ctx.engine.kind, chunk, smaller_model=self._options.allow_smaller_model)
+        efforts = ladder(self._load, self._ctx.engine.kind, chunk, self._last_model)
         step = min(self._steps)
         why = dict.fromkeys(efforts[step].degraded, "as the chunks before")
         found: dict[int, DecodedWindow] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from asr import formats
 from asr.engines import Load
 from reelscribe.device_manager import ENGINES
 from reelscribe.schemas import Chunk, Window
@@ -13,18 +15,9 @@ from reelscribe.schemas import Chunk, Window
 _LEAST_PART_S = 60.0
 _SMALLER_COMPUTE = {("ctranslate2", "float32"): "int8", ("ctranslate2", "float16"): "int8"}
 _SMALLER_MODEL = {
-    "large": "medium",
-    "large-v1": "medium",
-    "large-v2": "medium",
-    "large-v3": "medium",
-    "large-v3-turbo": "small",
-    "turbo": "small",
-    "medium": "small",
-    "small": "base",
-    "base": "tiny",
-    "medium.en": "small.en",
-    "small.en": "base.en",
-    "base.en": "tiny.en",
+    **dict.fromkeys(("large", "large-v1", "large-v2", "large-v3"), "medium"),
+    **dict.fromkeys(("large-v3-turbo", "turbo", "medium"), "small"),
+    **{"small": "base", "base": "tiny", "medium.en": "small.en", "small.en": "base.en", "base.en": "tiny.en"},
 }
 
 
@@ -47,10 +40,21 @@ class Effort:
         return parts
 
 
-def ladder(load: Load, kind: str, chunk: Chunk, *, smaller_model: bool) -> list[Effort]:
+def smaller_model(load: Load) -> str:
+    """The next smaller one that is on this machine; the one of `load` where there is none. A folder has no smaller one."""
+    name = _SMALLER_MODEL.get(load.model)
+    while name:
+        need = formats.need(name, load.backend, device=load.device, translate=load.translate)
+        if formats.find(need, Path(load.models_dir)):
+            return name
+        name = _SMALLER_MODEL.get(name)
+    return load.model
+
+
+def ladder(load: Load, kind: str, chunk: Chunk, model: str) -> list[Effort]:
     """`load` in full and what is tried after it, each with all steps before it; a step that gives nothing repeats the effort before.
 
-    kind: a key of device_manager.ENGINES; smaller_model: is that allowed?
+    kind: a key of device_manager.ENGINES; model: what to try last.
     """
     efforts = [Effort(load)]
 
@@ -67,6 +71,5 @@ def ladder(load: Load, kind: str, chunk: Chunk, *, smaller_model: bool) -> list[
     compute = _SMALLER_COMPUTE.get((kind, load.compute), load.compute)
     step(compute != load.compute, f"{load.compute} → {compute}", compute=compute)
     step(load.device != "cpu", f"{load.device} → cpu", device="cpu", compute=ENGINES[kind]["cpu"])
-    model = _SMALLER_MODEL.get(load.model, load.model)
-    step(smaller_model and model != load.model, f"model {load.model} → {model}", model=model)
+    step(model != load.model, f"model {load.model} → {model}", model=model)
     return efforts
