@@ -15,7 +15,7 @@ from asr import align, languages
 from asr.align import Aligner, AlignmentOptions
 from asr.checkpoints import Checkpoints, any_degraded
 from asr.decode import Decoding, DecodingOptions
-from asr.engines import Backend, EngineOptions, batch_size, choose, needs, refuse_language, require_model, to_load, weights
+from asr.engines import Backend, EngineOptions, batch_size, choose, needs, refuse_language, require, to_load, weights
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
 from reelscribe import device_manager, manifest, wav
@@ -74,7 +74,7 @@ def engine(options: Options) -> Engine:
 
 def run(ctx: Ctx) -> None:
     backend = choose(ctx.options)
-    require_model(backend, ctx.options)
+    require(backend, ctx.options)
     refuse_marked_language(ctx, backend)
     announce_draft(ctx, backend)
     announce_device(ctx, backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +68,7 @@ class Recognizer(Protocol):
 @dataclass(frozen=True)
 class Backend:
     """What an engine is and can do. name: as in WHISPER_BACKEND; languages: ISO 639-1, None for any; batch: the most windows it decodes
-    together; model: name or folder of its weights, for Load.
+    together; module: what it is imported as; model: name or folder of its weights, for Load.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Backend:
     word_times: bool
     batch: int
     load: Callable[[Load, Plan], Recognizer]
+    module: str
     model: str = ""
 
 
@@ -218,8 +220,13 @@ def weights(backend: Backend, options: EngineOptions) -> dict[str, str | Path | 
     return {"model": found.revision} if found.revision else {f"model/{path.name}": path for path in formats.weights(found.folder)}
 
 
-def require_model(backend: Backend, options: EngineOptions) -> None:
-    """Raises UsageError or MissingToolError when the engine's model is not here."""
+def require(backend: Backend, options: EngineOptions) -> None:
+    """Raises UsageError or MissingToolError when the engine is not in this environment, or its model not on this machine."""
+    if importlib.util.find_spec(backend.module) is None:
+        environment = backend.engine.environment or stage_table.find("asr").environments[0]
+        raise MissingToolError(
+            f"{backend.engine.name} is not in this environment", remedy=f"run the stage with native/venvs/{environment}/bin/python"
+        )
     need = need_of(backend)
     if need:
         formats.require(need, options.models_dir, backend.name)

@@ -160,4 +160,5 @@ BACKEND = Backend(
     word_times=True,
     batch=1,
     load=load,
+    module="mlx_whisper",
 )

@@ -131,4 +131,5 @@ BACKEND = Backend(
     word_times=True,
     batch=1,
     load=Sphinx,
+    module="pocketsphinx",
 )

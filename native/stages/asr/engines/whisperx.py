@@ -159,4 +159,5 @@ BACKEND = Backend(
     word_times=True,
     batch=64,
     load=load,
+    module="faster_whisper",
 )
