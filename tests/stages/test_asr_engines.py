@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from itertools import pairwise
 
 import jiwer
 import numpy as np
 import pytest
+import soundfile
 from conftest import python_of
 from test_asr import SENTENCES, notes, station, transcript, write_inputs  # noqa: F401
 
@@ -203,6 +205,99 @@ def test_silence_is_told_nothing(run_whisper, movie_dir, write_inputs):  # noqa:
     write_inputs(np.zeros(16000 * 20), [(2, 9)], [(2, 9)], terms=[NAMES] * 2)
     run_whisper("whisperx")
     assert not names_in(" ".join(s.text for s in transcript(movie_dir).segments))
+
+
+# -- two languages ------------------------------------------------------------------------------------------------------
+
+HINDI = [
+    ("सिमरन स्टेशन पर है।", "Simran is at the station."),
+    ("मेघना को चाबी दे दो।", "Give Meghna the key."),
+    ("हमें कल होटल जाना है।", "We have to go to the hotel tomorrow."),
+]
+ENGLISH = ["We have to leave the station now.", "My mother lost the map tonight."]
+
+
+@pytest.fixture
+def speak(tmp_path):
+    """Says a sentence: (num_samples,) float32, 16 kHz."""
+    tool = shutil.which("espeak-ng")
+    if not tool:
+        pytest.skip("espeak-ng is not installed")
+
+    def say(text, voice):
+        path = tmp_path / "said.wav"
+        subprocess.run([tool, "-v", voice, "-s", "160", "-w", path, text], check=True)
+        samples, rate = soundfile.read(path)
+        at = np.arange(len(samples) * 16000 // rate) * rate / 16000
+        return 0.8 * np.interp(at, np.arange(len(samples)), samples)
+
+    return say
+
+
+def test_hindi_is_translated_and_english_between_it_keeps_its_language(run_whisper, movie_dir, write_inputs, speak):  # noqa: F811
+    parts, heard, at = [], [], 0.0
+    for said, voice in ((HINDI, "hi"), (ENGLISH, "en-us"), (HINDI[::-1], "hi")):
+        for sentence in said:
+            samples = speak(sentence if voice == "en-us" else sentence[0], voice)
+            heard.append((at + 1.0, at + 1.0 + len(samples) / 16000))
+            parts += [np.zeros(16000), samples]
+            at = heard[-1][1]
+        parts.append(np.zeros(16000 * 7))
+        at += 7
+    write_inputs(np.concatenate(parts), heard, heard, terms=[["Simran", "Meghna"]] * 4)
+    run_whisper("whisperx", "--translate")
+    found = transcript(movie_dir)
+    assert [(s.window, s.language) for s in found.segments] == [*[(0, "hi")] * 3, *[(1, "en")] * 2, *[(2, "hi")] * 3]
+    assert found.language == "hi" and next(iter(notes(movie_dir)["language_vote"])) == "hi"
+    hindi = [text for text, _ in HINDI]
+    assert jiwer.cer(" ".join([*hindi, *ENGLISH, *hindi[::-1]]), " ".join(s.text for s in found.segments)) <= 0.1
+    english = [text for _, text in HINDI]
+    wanted = [*english, *ENGLISH, *english[::-1]]
+    assert jiwer.wer(plain(" ".join(wanted)), plain(" ".join(s.text for s in found.translation))) <= 0.1
+    # Every translated segment covers the words of its own sentence.
+    words = [word.word for segment in found.segments for word in segment.words]
+    covered = [" ".join(words[s.source[0] : s.source[1] + 1]) for s in found.translation]
+    assert covered == [s.text for s in found.segments]
+
+
+# -- long films ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long_film(write_inputs, station):  # noqa: F811
+    """Writes the example's first 28 s again and again, every 30 s, with its names everywhere; `minutes` long."""
+
+    def write(minutes):
+        heard = [(s["start"], s["end"]) for s in SENTENCES if s["end"] < 27]
+        part = np.concatenate([station[: 16000 * 27], np.zeros(16000 * 3)])
+        times = [30 * n for n in range(2 * minutes)]
+        spans = [(start + at, end + at) for at in times for start, end in heard]
+        write_inputs(np.tile(part, len(times)), spans, spans, terms=[NAMES] * (4 * minutes))
+
+    return write
+
+
+def test_names_are_alike_in_every_window_of_a_chunk(run_whisper, movie_dir, long_film):
+    long_film(5)
+    run_whisper("whisperx", "--use-chunking=always", "--language=en")
+    (path,) = (movie_dir / "transcription" / "chunks").glob("*.json")
+    windows = DecodedChunk.model_validate_json(path.read_bytes()).windows
+    texts = [" ".join(segment.text for segment in window.segments) for window in windows]
+    assert len(texts) == 10 and names_in(texts[0])
+    assert {tuple(names_in(text)) for text in texts} == {tuple(names_in(texts[0]))}
+
+
+@pytest.mark.slow
+def test_chunks_give_the_words_of_one_pass(run_whisper, movie_dir, long_film):
+    long_film(12)
+    texts = []
+    for chunking in ("always", "never"):
+        run_whisper("whisperx", f"--use-chunking={chunking}", "--chunk-duration=300", "--batch-size=7")
+        texts.append(plain(" ".join(segment.text for segment in transcript(movie_dir).segments)))
+    assert jiwer.wer(*texts) <= 0.005
+
+
+# -- what is refused or said --------------------------------------------------------------------------------------------
 
 
 def test_an_engine_of_another_environment_is_named_with_it(run_stage, movie_dir, write_inputs):  # noqa: F811

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FRAMES_PER_S = 100
 _CONTEXT = 448
+# MLX would keep as much freed memory as the machine has.
+_CACHE_BYTES = 512 * 2**20
 
 
 class MlxNetwork:
@@ -35,6 +37,7 @@ class MlxNetwork:
 
         # Before the model is made: MLX computes where it is told to by then.
         mx.set_default_device(mx.gpu if load.device == "mps" else mx.cpu)
+        mx.set_cache_limit(_CACHE_BYTES)
         self._half = load.compute == "float16"
         self._model = load_models.load_model(str(folder), dtype=mx.float16 if self._half else mx.float32)
         self._use_alignment_heads(folder)

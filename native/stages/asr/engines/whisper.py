@@ -150,6 +150,8 @@ class Whisper:
 
     def listen(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> None:
         """See Recognizer."""
+        if len(self._network.languages) == 1:
+            return
         heard = [p for x in samples for p in self._network.hear_languages(self._network.encode([x]))]
         self._voted = next(iter(languages.vote(windows, heard)), "en")
 
