@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from asr.align_units import Time
+from asr.speech import PAD_S
 from reelscribe.schemas import Segment, Span, Word
 
 # Nobody holds a word for longer; an aligner that has lost its way stretches words over what it cannot explain.
 MAX_WORD_S = 3.0
 # Detectors miss soft beginnings and ends, but not by more.
 MAX_OUTSIDE_S = 0.5
+# CTC ends a word where it is sure of the last letter; the voice goes on for no longer than this.
+MAX_TAIL_S = 0.4
 # Said in Segment.marks.
 MARK = "engine-times"
 
@@ -26,7 +29,7 @@ def timed(segments: Sequence[Segment], times: Mapping[int, Sequence[Time]], spee
     chosen = [_with(s, pairs) if pairs else None for s, pairs in zip(segments, found, strict=True)]
     _drop_disorder(segments, chosen)
     result = [aligned or _marked(segment) for segment, aligned in zip(segments, chosen, strict=True)]
-    return _without_overlap(result, chosen)
+    return _heard_out(_without_overlap(result, chosen), speech)
 
 
 def retimed(translation: Sequence[Segment], aligned: Sequence[Segment]) -> list[Segment]:
@@ -136,4 +139,21 @@ def _without_overlap(segments: Sequence[Segment], chosen: Sequence[Segment | Non
         if chosen[n] and segment.end > after.start >= segment.words[-1].start:
             last = segment.words[-1].model_copy(update={"end": after.start})
             result[n] = segment.model_copy(update={"end": after.start, "words": [*segment.words[:-1], last]})
+    return result
+
+
+def _heard_out(segments: Sequence[Segment], speech: Sequence[Span]) -> list[Segment]:
+    """The last aligned word before a pause lasts until the detectors hear the speech end, unless that is too far to be its own."""
+    result = list(segments)
+    starts = [s.words[0].start for s in segments if s.words]
+    for n, segment in enumerate(segments):
+        if not segment.words or segment.words[-1].engine_start is None:
+            continue
+        last = segment.words[-1]
+        around = next((s for s in speech if s.start <= last.end <= s.end), None)
+        if around is None or any(last.start < start < around.end for start in starts):
+            continue
+        end = around.end - PAD_S
+        if last.end < end <= min(last.end + MAX_TAIL_S, last.start + MAX_WORD_S):
+            result[n] = segment.model_copy(update={"end": end, "words": [*segment.words[:-1], last.model_copy(update={"end": end})]})
     return result

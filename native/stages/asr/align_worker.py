@@ -113,8 +113,8 @@ class Worker:
 def _usable(device: str) -> str:
     import torch
 
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device)
-    return device if there and there() else "cpu"
+    there = (device == "cuda" and torch.cuda.is_available()) or (device == "mps" and torch.backends.mps.is_available())
+    return device if there else "cpu"
 
 
 def sounded(word: str, model: Loaded) -> str:
