@@ -90,7 +90,9 @@ def text_verdicts(text, logprob=-0.3, no_speech=0.01, seconds=6.0):
     ("found", "expected"),
     [
         (text_verdicts(TALK), []),
-        (text_verdicts(""), []),
+        (text_verdicts(""), ["nothing heard"]),
+        (text_verdicts("", seconds=1.5), []),
+        (text_verdicts("", no_speech=0.8), []),
         (text_verdicts("No, no, no, no!"), []),
         (text_verdicts(TALK, logprob=-1.2), ["unsure"]),
         (text_verdicts(TALK, logprob=-1.2, no_speech=0.8), ["no-speech"]),
@@ -259,6 +261,12 @@ def test_an_echo_is_decoded_again_without_the_prompt_and_says_so():
     assert [prompt[0] for prompt in script.asked] == [SOT_PREV, SOT]
 
 
+def test_an_echo_by_chance_is_no_better():
+    echo = said((0.0, 9.6, "Victor, Rick, Ilsa."))
+    found = decode(Script(said((0.0, 9.6, TALK), logprob=-1.4), chance={0.2: echo, 0.4: GOOD}))
+    assert (found.segments[0].text, found.scores["temperature"]) == ("Play it once, Sam.", 0.4)
+
+
 def test_what_a_gate_refuses_is_decoded_by_chance_from_a_fixed_seed():
     loop = said((0.0, 9.6, "Here we go again. " * 9))
     script = Script(loop, chance={0.2: loop, 0.4: GOOD})
@@ -295,6 +303,13 @@ def test_a_context_that_is_full_is_continued_where_it_last_knew_the_time():
     full = said((1.0, 4.0, "Play it once, Sam."), (4.0, None, "For old ti"), full=True)
     found = decode(Script(full, rest=said((0.5, 5.8, "For old times' sake."))))
     assert [s.text for s in found.segments] == ["Play it once, Sam.", "For old times' sake."]
+
+
+def test_where_nothing_was_heard_the_prompt_may_be_the_reason():
+    found = decode(Script(said(), plain=GOOD))
+    assert (found.segments[0].text, found.redone) == ("Play it once, Sam.", ["nothing heard"])
+    nothing = decode(Script(said()))
+    assert (nothing.segments, nothing.marks) == ([], ["nothing heard"])
 
 
 def test_a_window_without_speech_is_told_nothing():

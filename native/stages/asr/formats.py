@@ -105,8 +105,11 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
     if target.is_dir():
         return target
     logger.get().info("Converting %s for %s, once", folder, kind)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    except OSError as error:
+        raise MissingToolError(f"{target.parent}: {error.strerror}", remedy="name a folder that can be written with MODELS_DIR") from error
     try:
         convert(folder, scratch)
         for name in _COPIED:
@@ -124,12 +127,9 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
 
 
 def _digest(folder: Path) -> str:
-    """Of the files that decide: their names and contents."""
-    total = hashlib.sha256()
-    for path in weights(folder):
-        with open(path, "rb") as file:
-            total.update(path.name.encode() + hashlib.sha256(file.read()).digest())
-    return total.hexdigest()
+    """Of what the files that decide look like from outside: reading gigabytes at every start would take as long as converting them."""
+    states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights(folder)]
+    return hashlib.sha256(json.dumps([str(folder.resolve()), states]).encode()).hexdigest()
 
 
 def to_ctranslate2(source: Path, target: Path) -> None:

@@ -22,16 +22,18 @@ _MAX_REPEATS = {1: 5, 2: 4, 3: 3}
 _LONGEST_PHRASE = 12
 # Words this far from speech are outside it: detectors and word times are off by less.
 _MARGIN_S = 0.5
-# Engines that were asked about silence answer so; another temperature changes nothing.
-FINAL = "no-speech"
+# Speech so long is not without a word.
+_SILENT_S = 2.0
+# About these another temperature changes nothing: silence that was taken for speech, music that was.
+FINAL = frozenset({"no-speech", "nothing heard"})
 
 
 def of_text(text: str, logprob: float, no_speech: float, speech: Sequence[Span]) -> list[str]:
     """What is wrong with all of a window's text. logprob: mean of its tokens; no_speech: a probability; speech: in the window."""
     if not text:
-        return []
+        return ["nothing heard"] if no_speech <= MAX_NO_SPEECH and sum(s.end - s.start for s in speech) >= _SILENT_S else []
     if no_speech > MAX_NO_SPEECH and logprob < MIN_LOGPROB:
-        return [FINAL]
+        return ["no-speech"]
     checks = {
         "repetitive": compression_ratio(text) > MAX_COMPRESSION,
         "loop": loops(text),

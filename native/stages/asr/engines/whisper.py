@@ -230,10 +230,11 @@ class Whisper:
 
     def _settled(self, part: Part, heard: Heard, task: Task) -> Heard:
         """`heard`, or what was heard better: without the prompt where it is echoed, and by chance where a gate refuses it."""
-        if heard.prompt.terms and bias.is_echo(heard.text, heard.prompt):
+        misled = tuple(verdict for verdict in ("echo", "nothing heard") if verdict in heard.verdicts)
+        if misled and heard.prompt.terms:
             part = replace(part, prompt=bias.Prompt())
-            heard = replace(self._first([part], task)[0], redone=("echo",))
-        if not heard.verdicts or heard.verdicts == [gates.FINAL]:
+            heard = replace(self._first([part], task)[0], redone=misled)
+        if not heard.verdicts or gates.FINAL.issuperset(heard.verdicts):
             return heard
         tried = [heard]
         self._network.start_sampling(part.window.id + 1)
@@ -260,7 +261,7 @@ class Whisper:
             # It was not heard at first: only what no gate refuses counts. Where there was no room for it, it is heard as any other.
             if found[-1].hypothesis.full:
                 again = self._settled(rest, again, task)
-            elif again.verdicts or (again.prompt.terms and bias.is_echo(again.text, again.prompt)):
+            elif again.verdicts:
                 break
             if not again.segments:
                 break
@@ -289,7 +290,8 @@ class Whisper:
             tokenizer = self._network.tokenizer(part.language, task)
             segments = list(to_segments(slices, timed, tokenizer, part))
             text = " ".join(segment.text for segment in segments)
-            verdicts = gates.of_text(text, hypothesis.logprob, hypothesis.no_speech, part.speech)
+            verdicts = ["echo"] if bias.is_echo(text, part.prompt) else []
+            verdicts += gates.of_text(text, hypothesis.logprob, hypothesis.no_speech, part.speech)
             own = [gates.of_segment(segment, part.speech) for segment in segments]
             marked = [s.model_copy(update={"marks": list(dict.fromkeys(verdicts + more))}) for s, more in zip(segments, own, strict=True)]
             judged.append(Heard(marked, hypothesis, part.prompt, list(dict.fromkeys(sum(own, verdicts)))))
