@@ -298,7 +298,7 @@ def test_a_gated_model_names_the_page_to_accept(hub: FakeHub, provide: Callable[
 
 
 def test_the_token_goes_to_the_hub_and_not_to_where_it_sends_us(hub: FakeHub, provide: Callable[..., Done]) -> None:
-    provide(hub.endpoint, hf_token=TOKEN)
+    provide(hub.endpoint, hf_token=f"{TOKEN}\n")
     by_host = {r.host.split(":")[0]: r.authorization for r in hub.requests}
     assert by_host == {"127.0.0.1": f"Bearer {TOKEN}", "localhost": ""}
 

@@ -310,7 +310,7 @@ class Hub:
         self._endpoint = options.hf_endpoint.rstrip("/")
         parts = urlsplit(self._endpoint)
         self.host = parts.netloc.rpartition("@")[2]
-        token = options.hf_token.get_secret_value() if options.hf_token else ""
+        token = options.hf_token.get_secret_value().strip() if options.hf_token else ""
         logger.keep_secret(token)
         if token and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             logger.get().warning("HF_TOKEN is not sent to %s, as that is not encrypted", self._endpoint)
@@ -364,7 +364,7 @@ class Hub:
         if absent:
             raise MissingToolError(f"{need.page} has no {', '.join(absent)}", remedy="name a model of the right kind")
         extras, _ = choose_files(need.extras, remote)
-        return Listing(need, info.sha, tuple(remote[name] for name in dict.fromkeys([*chosen, *extras])))
+        return Listing(need, info.sha or "", tuple(remote[name] for name in dict.fromkeys([*chosen, *extras])))
 
     def download(self, listing: Listing, name: str, folder: Path) -> None:
         """Fetch one file into `folder`, from where an earlier attempt ended. Raises ReelscribeError."""
@@ -372,7 +372,7 @@ class Hub:
             _client().hf_hub_download(
                 listing.need.repo,
                 name,
-                revision=listing.commit,
+                revision=listing.commit or listing.need.revision,  # a mirror may not say the commit
                 local_dir=folder,
                 endpoint=self._endpoint,
                 token=self._token,
