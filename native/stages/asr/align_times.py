@@ -14,7 +14,7 @@ MAX_WORD_S = 3.0
 # Detectors miss soft beginnings and ends, but not by more.
 MAX_OUTSIDE_S = 0.5
 # CTC ends a word where it is sure of the last letter; the voice goes on for no longer than this.
-MAX_TAIL_S = 0.4
+MAX_TAIL_S = 0.6
 # Said in Segment.marks.
 MARK = "engine-times"
 
