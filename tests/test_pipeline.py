@@ -55,6 +55,7 @@ def run(ctx):
         ctx.note("model", str(locate(need, ctx.options.models_dir)))
     with open(ctx.movie_dir / "runs.txt", "a") as f:
         f.write("{name} " + ctx.device.device + "\\n")
+    ctx.note("retry_degraded", os.environ.get("ASR_RETRY_DEGRADED"))
     fault = ctx.options.fault
     if fault == "segfault" or fault == "segfault-on-gpu" and ctx.device.device != "cpu":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -411,6 +412,15 @@ def test_a_crash_keeps_its_signal_and_is_in_the_manifest(pipeline, movie, tmp_pa
     assert done.returncode == 128 + signal.SIGSEGV
     record = json.loads((tmp_path / "out/A_Movie/manifests/02_second.json").read_text())
     assert (record["status"], record["error"], record["exit_code"]) == ("failed", "ended with SIGSEGV", 139)
+
+
+def test_degraded_chunks_are_retried_when_asked_for_and_only_then(pipeline, movie, tmp_path) -> None:
+    def asked(*options: str) -> str | None:
+        assert pipeline(*options, "--force", "--only=first", str(movie)).returncode == 0
+        return json.loads((tmp_path / "out/A_Movie/manifests/01_first.json").read_text())["notes"].get("retry_degraded")
+
+    assert asked("--retry-degraded") == "true"
+    assert asked() is None
 
 
 @pytest.fixture

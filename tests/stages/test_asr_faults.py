@@ -181,7 +181,7 @@ def gone(pid: int, within_s: float = 10.0) -> bool:
         pytest.param("os._exit(0)", (), r"crashed \(code 0\)", id="gone"),
         pytest.param(HANG, ("--stall-timeout=20",), "decoded nothing for 20 s", id="hang"),
         pytest.param(OUT_OF_MEMORY, (), "ran out of memory", id="memory"),
-        pytest.param("raise RuntimeError('CUDA failed')", (), "failed: RuntimeError: CUDA failed", id="exception"),
+        pytest.param("raise RuntimeError('CUDA failed\\n at 0x0')", (), "failed: RuntimeError: CUDA failed", id="exception"),
         pytest.param(GARBAGE, (), "wrote garbage: .*", id="garbage"),
     ],
 )
@@ -224,6 +224,23 @@ def test_a_worker_that_always_fails_fails_the_stage_and_costs_nothing_that_was_d
     run_stage("asr", movie_dir, options=SMALL)
     assert manifest(movie_dir)["notes"]["chunks_reused"] == 1
     assert written(movie_dir) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("raise OSError(28, 'No space left on device')", 5, "no space left"),
+        (
+            "from reelscribe.errors import MissingToolError; raise MissingToolError('no model', remedy='get one')",
+            4,
+            "no model\n  → get one",
+        ),
+    ],
+)
+def test_what_no_retry_helps_against_is_not_retried(run_stage, movie_dir, inputs, break_engine, fault, code, said):
+    done = run_stage("asr", movie_dir, options=SMALL, env={"PYTHONPATH": str(break_engine(fault, at=(1,)))}, check=False)
+    assert done.returncode == code
+    assert said in done.stderr and "once more" not in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_was_decoded_with_less_is_marked_and_can_be_done_again(run_stage, movie_dir, undisturbed, break_engine):

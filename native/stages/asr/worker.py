@@ -26,11 +26,12 @@ from pydantic import BaseModel
 from asr import languages
 from asr.engines import Load, backends
 from reelscribe import device_manager, logger, memory, process, wav
-from reelscribe.artifacts import read_json
+from reelscribe.artifacts import is_full, read_json
 from reelscribe.errors import ExitCode, ReelscribeError
 from reelscribe.schemas import DecodedWindow, Plan
 
 Batches = Sequence[Sequence[int]]
+_LONGEST_REASON = 200
 _OUT_OF_MEMORY = b'{"failure": "ran out of memory"}\n'
 
 
@@ -148,7 +149,11 @@ def main() -> int:
         return ExitCode.FAILED
     except Exception as error:
         traceback.print_exc()
-        channel.send(Message(failure=f"failed: {type(error).__name__}: {error}"))
+        if isinstance(error, OSError) and is_full(error):
+            channel.send(Message(refusal=Refusal(code=ExitCode.NO_SPACE, message=f"no space left: {error}", remedy="free some space")))
+            return ExitCode.NO_SPACE
+        why = (str(error).strip().splitlines() or ["no reason given"])[0][:_LONGEST_REASON]
+        channel.send(Message(failure=f"failed: {type(error).__name__}: {why}"))
         return ExitCode.FAILED
     return ExitCode.DONE
 
