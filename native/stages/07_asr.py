@@ -15,7 +15,7 @@ from asr import align, languages
 from asr.align import Aligner, AlignmentOptions
 from asr.checkpoints import Checkpoints, any_degraded
 from asr.decode import Decoding, DecodingOptions
-from asr.engines import Backend, EngineOptions, batch_size, choose, needs, refuse_language, require, to_load, weights
+from asr.engines import Backend, EngineOptions, batch_size, choose, needs, preferred_model, refuse_language, require, to_load, weights
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
 from reelscribe import device_manager, manifest, wav
@@ -77,6 +77,7 @@ def run(ctx: Ctx) -> None:
     require(backend, ctx.options)
     refuse_marked_language(ctx, backend)
     announce_draft(ctx, backend)
+    announce_model(ctx, backend)
     announce_device(ctx, backend)
     plan = plan_decoding(ctx, backend)
     write_json(ctx.outputs.plan, plan)
@@ -121,6 +122,13 @@ def announce_draft(ctx: Ctx, backend: Backend) -> None:
         ctx.fallback(what)
     else:
         ctx.log.warning(what)
+
+
+def announce_model(ctx: Ctx, backend: Backend) -> None:
+    """Say that another model would be better here."""
+    best = preferred_model(backend, ctx.options) if backend.model else ""
+    if ctx.options.model == "auto" and backend.model != best:
+        ctx.fallback(f"the Whisper {best} suits this machine best and is not on it; {backend.model} is used")
 
 
 def announce_device(ctx: Ctx, backend: Backend) -> None:

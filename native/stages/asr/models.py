@@ -90,6 +90,13 @@ def choose_model(machine: Machine, device: str, *, translate: bool = False) -> s
     return order[-1]
 
 
+def ranked(preferred: str, *, translate: bool = False) -> list[str]:
+    """What serves instead of `preferred` where that is missing, the best first: itself, the smaller ones, then the larger ones."""
+    order = GPU[translate]
+    at = order.index(preferred)
+    return [*order[at:], *reversed(order[:at])]
+
+
 def _repo(name: str, engine: str, machine: Machine, device: str, translate: bool) -> str:
     known = REPOS[engine]
     if name == "auto":

@@ -141,12 +141,15 @@ def choose(wanted: EngineOptions) -> Backend:
 
 
 def with_model(backend: Backend, wanted: EngineOptions) -> Backend:
-    """The engine with the model that is meant, and what that model can do. Raises UsageError for a name that there is not."""
-    device = device_manager.choose(stage_table.find("asr"), backend.engine.kind, wanted.device).device
-    name = wanted.model
-    if name == "auto":
-        name = models.choose_model(device_manager.probe(), device, translate=wanted.translate)
-    need = models.resolve_model(name, backend.name, device_manager.probe(), device=device, translate=wanted.translate)
+    """The engine with the model that is meant, and what that model can do. Raises UsageError for a name that there is not.
+
+    auto: the preferred one, or while that is not here the next smaller one that is, or a larger one.
+    """
+    name = preferred_model(backend, wanted)
+    if wanted.model == "auto":
+        ranked = models.ranked(name, translate=wanted.translate)
+        name = next((one for one in ranked if formats.find(_need(one, backend), wanted.models_dir)), name)
+    need = _need(name, backend)
     found = formats.find(need, wanted.models_dir)
     can = formats.abilities(need, found)
     label = Path(need.repo).name if need.is_folder else f"{need.repo}@{found.revision}" if found and found.revision else need.repo
@@ -159,18 +162,32 @@ def with_model(backend: Backend, wanted: EngineOptions) -> Backend:
     )
 
 
+def preferred_model(backend: Backend, wanted: EngineOptions) -> str:
+    """What WHISPER_MODEL says, or the best for this machine."""
+    if wanted.model != "auto":
+        return wanted.model
+    device = device_manager.choose(stage_table.find("asr"), backend.engine.kind, wanted.device).device
+    return models.choose_model(device_manager.probe(), device, translate=wanted.translate)
+
+
+def _need(model: str, backend: Backend) -> ModelNeed:
+    return models.resolve_model(model, backend.name, device_manager.probe())
+
+
 def needs(wanted: EngineOptions) -> list[ModelNeed]:
     """The model to fetch, for the engine that would be chosen if it were here."""
     if wanted.backend == "sphinx":
         return []
     best = ("mlx" if device_manager.probe().mps else "whisperx") if wanted.backend == "auto" else wanted.backend
-    need = need_of(with_model(backends()[best], wanted))
-    return [need] if need and not (need.is_folder and formats.find(need, wanted.models_dir)) else []
+    backend = backends()[best]
+    need = _need(preferred_model(backend, wanted), backend)
+    # A folder with transformers' weights is whole as it is.
+    return [] if need.is_folder and formats.find(need, wanted.models_dir) else [need]
 
 
 def need_of(backend: Backend) -> ModelNeed | None:
     """The model that an engine wants; None for one that has its own."""
-    return models.resolve_model(backend.model, backend.name, device_manager.probe()) if backend.model else None
+    return _need(backend.model, backend) if backend.model else None
 
 
 def model_of(backend: Backend, wanted: EngineOptions) -> Found | None:
