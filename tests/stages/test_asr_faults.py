@@ -506,7 +506,7 @@ def decoding(monkeypatch, tmp_path):
     def make(plan, script, **options):
         Scripted.script = list(script)
         chosen = SimpleNamespace(**{name: f.default for name, f in decode.DecodingOptions.model_fields.items()} | options)
-        log = SimpleNamespace(info=lambda *a: None, warning=lambda *a: None)
+        log = SimpleNamespace(**dict.fromkeys(("debug", "info", "warning"), lambda *a: None))
         ctx = SimpleNamespace(
             options=chosen,
             inputs=SimpleNamespace(audio=tmp_path / "audio.wav"),
@@ -565,6 +565,21 @@ def test_a_hole_is_decoded_again(decoding):
     assert [w.window for w in windows] == [0, 1, 2, 3] and degraded == []
     assert Scripted.asked == [[[0, 1], [2, 3]], [[2, 3]]]
     assert len(Scripted.opened) == 1
+
+
+def test_a_worker_that_fails_with_its_work_done_has_not_failed(decoding, monkeypatch):
+    plan = planned([2])
+
+    def crash_late(self, batches):
+        Scripted.asked.append(batches)
+        yield from (DecodedWindow(window=n, segments=[]) for batch in batches for n in batch)
+        raise session.WorkerFailedError("crashed (SIGABRT)")
+
+    monkeypatch.setattr(Scripted, "decode", crash_late)
+    with decoding(plan, []) as working:
+        windows, degraded = working.chunk(plan.chunks[0])
+    assert [w.window for w in windows] == [0, 1] and degraded == []
+    assert len(Scripted.asked) == 1
 
 
 def test_retries_end(decoding):

@@ -149,12 +149,15 @@ class Decoding:
         found: dict[int, DecodedWindow] = {}
         for retry in range(self._options.max_retries + 1):
             try:
-                windows = self._collect(chunk, efforts[step], found)
-                self._steps = [self._steps[1], step]
-                return windows, [f"{what} ({why[what]})" for what in efforts[step].degraded]
+                self._collect(chunk, efforts[step], found)
             except WorkerFailedError as failure:
                 self._leave(kill=True)
+                self._ctx.log.debug("%s: the worker %s", _named(chunk), failure)
                 last = failure
+            if all(number in found for number in chunk.windows):
+                # Also when the worker failed with its work done.
+                self._steps = [self._steps[1], step]
+                return [found[n] for n in chunk.windows], [f"{what} ({why[what]})" for what in efforts[step].degraded]
             if retry < self._options.max_retries:
                 step = next((n for n, effort in enumerate(efforts) if n > step and effort != efforts[step]), step)
                 taken = [what for what in efforts[step].degraded if what not in why]

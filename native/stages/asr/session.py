@@ -67,7 +67,7 @@ class InProcess:
 
 
 class Worker:
-    """The engine in a process, which ends with us; its talk and temporary files are in a folder that goes with it.
+    """The engine in a process, which ends with us.
 
     stall_s: a worker that decodes no window for so long has hung; loading the model counts. tick: called twice a second.
     """
@@ -76,14 +76,12 @@ class Worker:
         self._tick = tick
         self._stall_s = stall_s
         self._received = b""
-        self._scratch = tempfile.TemporaryDirectory(prefix="reelscribe-asr-")
-        self._talk = Path(self._scratch.name) / "stderr"
-        script = Path(__file__).with_name("worker.py")
+        # It has no name, so nothing stays of it however we end.
+        self._talk = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         try:
-            with open(self._talk, "wb") as talk:
-                self._child = Child([sys.executable, script], stderr=talk, environment={**os.environ, "TMPDIR": self._scratch.name})
+            self._child = Child([sys.executable, Path(__file__).with_name("worker.py")], stderr=self._talk)
         except BaseException:
-            self._scratch.cleanup()
+            self._talk.close()
             raise
         logger.get().debug("decoding in process %d", self._child.process.pid)
         self._say(setup.model_dump_json())
@@ -173,13 +171,14 @@ class Worker:
         return f"{how}: if not you, the system did it, for want of memory" if how == "SIGKILL" else how
 
     def _forget(self, level: int = logging.DEBUG) -> None:
-        """Remove what is left of it; its talk goes to the log at `level`, to the file alone."""
-        said = self._talk.read_bytes().decode(errors="replace").strip()[-_KEPT_TALK:] if self._talk.exists() else ""
+        """What it said goes to the log at `level`; errors to the file alone."""
+        self._talk.seek(max(0, self._talk.seek(0, os.SEEK_END) - _KEPT_TALK))
+        said = self._talk.read().decode(errors="replace").strip()
+        self._talk.close()
         if said and level >= logging.ERROR:
             logger.to_file(f"the worker said:\n{said}")
         elif said:
             logger.get().debug("the worker said:\n%s", said)
-        self._scratch.cleanup()
 
 
 def _as_error(code: int, message: str, remedy: str) -> ReelscribeError:
