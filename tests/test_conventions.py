@@ -453,6 +453,9 @@ def test_no_file_names_a_registry_a_machine_or_a_token() -> None:
 # Every command that the README shows → the test that runs it. A command without a test is a promise that nobody keeps.
 README_COMMANDS: dict[str, str] = {
     "./native/pipeline.sh examples/station.mp4": "tests/test_end_to_end.py::test_the_first_command_of_the_readme",
+    "./native/pipeline.sh --env examples/station.env examples/station.mp4": (
+        "tests/test_end_to_end.py::test_the_command_with_the_tiny_whisper"
+    ),
     "./tests/run.sh": "tests/test_run_sh.py::test_everything_is_built_checked_and_tested",
 }
 
