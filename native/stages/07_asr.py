@@ -177,10 +177,9 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
     to_do = [chunk for chunk in plan.chunks if chunk.id not in kept]
     load = to_load(backend, ctx.options, ctx.device, ctx.threads)
     with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding, aligner_for(ctx, backend) as aligner:
-        for window in (w for done in kept.values() for w in done.windows):
-            aligner.expect([window], default_language(ctx.options))
+        aligner.expect([window for done in kept.values() for window in done.windows])
         for chunk in plan.chunks:
-            done = kept.get(chunk.id) or checkpoints.write(chunk, *decode_chunk(ctx, decoding, aligner, plan, chunk))
+            done = kept.get(chunk.id) or checkpoints.write(chunk, *decode_chunk(decoding, aligner, plan, chunk))
             ctx.add_output(checkpoints.path(chunk))
             if done.degraded:
                 ctx.fallback(f"chunk {chunk.id} ({chunk.start:.0f}–{chunk.end:.0f} s) was decoded with less: {', '.join(done.degraded)}")
@@ -189,9 +188,15 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
 
 def aligner_for(ctx: Ctx, backend: Backend) -> Aligner:
     """What gives words their times after decoding; it computes with torch, whatever the engine computes with."""
-    device = device_manager.choose(STAGE.row, "torch", ctx.options.device).device
-    kind = backend.engine.kind
-    return Aligner(ctx.options, ctx.inputs.audio, engine_kind=kind, device=device, threads=ctx.threads, say=ctx.fallback)
+    return Aligner(
+        ctx.options,
+        ctx.inputs.audio,
+        language=ctx.options.language,
+        engine_kind=backend.engine.kind,
+        device=device_manager.choose(STAGE.row, "torch", ctx.options.device).device,
+        threads=ctx.threads,
+        say=ctx.fallback,
+    )
 
 
 def default_language(options: Options) -> str:
@@ -199,10 +204,10 @@ def default_language(options: Options) -> str:
     return "en" if options.language == "auto" else options.language
 
 
-def decode_chunk(ctx: Ctx, decoding: Decoding, aligner: Aligner, plan: Plan, chunk: Chunk) -> tuple[list[DecodedWindow], list[str]]:
+def decode_chunk(decoding: Decoding, aligner: Aligner, plan: Plan, chunk: Chunk) -> tuple[list[DecodedWindow], list[str]]:
     """The chunk's windows, their words aligned, and what had to be done with less."""
     windows, degraded = decoding.chunk(chunk)
-    aligned = aligner.align(windows, plan.windows, default_language(ctx.options))
+    aligned = aligner.align(windows, plan.windows)
     return aligned.windows, [*degraded, *aligned.failures]
 
 

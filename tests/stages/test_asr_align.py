@@ -21,17 +21,17 @@ import numpy as np
 import psutil
 import pytest
 from conftest import PASSED_ON, python_of
+from fake_hub import FakeHub
 from hypothesis import given
 from hypothesis import strategies as st
 from test_asr import LONG, long_inputs, notes, station, write_inputs  # noqa: F401
 
 from asr import align, align_times
 from asr.align import Aligner, AlignmentOptions
-from asr.align_models import DEFAULTS, find_model
+from asr.align_models import DEFAULTS, find_model, need
 from asr.align_units import make_units
 from reelscribe.errors import MissingToolError
 from reelscribe.schemas import DecodedWindow, Segment, Span, Window, Word
-from reelscribe.settings import StageOptions
 from reelscribe.stage_table import NATIVE, ROOT
 
 FIXTURE = ROOT / "tests" / "fixtures" / "aligner"
@@ -242,12 +242,12 @@ def put(folder: Path, *names: str) -> Path:
 
 
 def test_a_model_is_found_where_models_are(caches):
-    find = lambda wanted: find_model(wanted, "hi", caches / "models", offline=True)  # noqa: E731
+    find = lambda wanted: find_model(need(wanted, "hi"), caches / "models")  # noqa: E731
     own = put(caches / "mine", *WHOLE)
     assert (find(str(own)).name, find(str(own)).weights) == (str(own), own / "pytorch_model.bin")
-    hub = caches / "cache/huggingface/hub/models--theainerd--Wav2Vec2-large-xlsr-hindi/snapshots"
-    put(hub / "half", *WHOLE[:-1])
-    whole = put(hub / "whole", *WHOLE)
+    snapshots = caches / "cache/huggingface/hub/models--theainerd--Wav2Vec2-large-xlsr-hindi/snapshots"
+    put(snapshots / "half", *WHOLE[:-1])
+    whole = put(snapshots / "whole", *WHOLE)
     assert (find("auto").name, find("auto").weights) == (str(whole), None)
     local = put(caches / "models/Wav2Vec2-large-xlsr-hindi", *WHOLE)
     assert find("auto").name == find("theainerd/Wav2Vec2-large-xlsr-hindi").name == str(local)
@@ -255,24 +255,19 @@ def test_a_model_is_found_where_models_are(caches):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "language", "offline", "said", "remedy"),
+    ("wanted", "language", "said", "remedy"),
     [
-        ("auto", "en", True, "aligner facebook/wav2vec2-base-960h is neither in", "OFFLINE"),
-        ("auto", "xx", False, "no aligner for the language xx", "ALIGNMENT_MODEL"),
-        ("/nowhere/aligner", "en", False, "aligner /nowhere/aligner is not there", "correct ALIGNMENT_MODEL"),
-        ("{here}", "en", False, "lacks config.json, preprocessor_config.json, vocab.json, model.safetensors or", "correct ALIGNMENT_MODEL"),
+        ("auto", "en", "aligner facebook/wav2vec2-base-960h is neither in", "--prefetch"),
+        ("auto", "xx", "no aligner for the language xx", "ALIGNMENT_MODEL"),
+        ("/nowhere/aligner", "en", "aligner /nowhere/aligner is not there", "correct ALIGNMENT_MODEL"),
+        ("{here}", "en", "lacks config.json, preprocessor_config.json, vocab.json, model.safetensors or", "correct ALIGNMENT_MODEL"),
     ],
 )
-def test_a_model_that_is_not_there_is_told_with_a_remedy(caches, wanted, language, offline, said, remedy):
+def test_a_model_that_is_not_there_is_told_with_a_remedy(caches, wanted, language, said, remedy):
     with pytest.raises(MissingToolError) as caught:
-        find_model(wanted.format(here=caches), language, caches / "models", offline=offline)
+        find_model(need(wanted.format(here=caches), language), caches / "models")
     assert said in caught.value.message
     assert remedy in caught.value.remedy
-
-
-def test_a_model_that_may_be_fetched_is_no_error(caches):
-    model = find_model("auto", "hi", caches / "models", offline=False)
-    assert (model.name, model.here) == ("theainerd/Wav2Vec2-large-xlsr-hindi", False)
 
 
 def test_the_models_are_those_of_whisperx():
@@ -291,20 +286,17 @@ def test_what_is_fetched_beforehand_and_counts_for_the_fingerprint(caches):
     own = put(caches / "mine", *WHOLE)
 
     def announced(language, **settings):
-        options = Options(models_dir=caches / "models", **{"offline": True, **settings})
-        return [need.repo for need in align.models(options, language)], align.facts(options, language)
+        options = AlignmentOptions(models_dir=caches / "models", **settings)
+        return [wish.repo for wish in align.models(options, language)], align.facts(options, language)
 
     assert announced("auto", alignment_model=str(own)) == ([str(own)], {"aligner": own / "pytorch_model.bin"})
     assert announced("en") == (["facebook/wav2vec2-base-960h"], {"aligner": None})
-    assert announced("en", offline=False) == (["facebook/wav2vec2-base-960h"], {"aligner": "facebook/wav2vec2-base-960h"})
+    put(caches / "cache/huggingface/hub/models--facebook--wav2vec2-base-960h/snapshots/0123", *WHOLE)
+    assert announced("en") == (["facebook/wav2vec2-base-960h"], {"aligner": "facebook/wav2vec2-base-960h"})
     assert announced("auto") == announced("xx") == announced("en", alignment_backend="none") == ([], {})
 
 
 # -- workers that fail --------------------------------------------------------------------------------------------------
-
-
-class Options(StageOptions, AlignmentOptions):
-    """Of a stage that aligns."""
 
 
 # Stands in for the worker: moves every word to where the answer of alignment would put it, then does what a test wants of it.
@@ -355,10 +347,13 @@ def make_aligner(tmp_path):
     """Makes an Aligner and the list of what it says."""
     made = []
 
-    def make(command, *, device="cpu", **settings):
+    def make(command, *, device="cpu", language="en", **settings):
         said = []
-        options = Options(**{"alignment_model": str(FIXTURE), "alignment_timeout": 2, "models_dir": tmp_path, "offline": True, **settings})
-        aligner = Aligner(options, tmp_path / "a.wav", engine_kind="sphinx", device=device, threads=1, say=said.append, command=command)
+        options = AlignmentOptions(
+            **{"alignment_model": str(FIXTURE), "alignment_timeout": 2, "models_dir": tmp_path, "offline": True, **settings}
+        )
+        about = {"language": language, "engine_kind": "sphinx", "device": device, "threads": 1}
+        aligner = Aligner(options, tmp_path / "a.wav", **about, say=said.append, command=command)
         made.append(aligner)
         return aligner, said
 
@@ -398,7 +393,7 @@ def test_one_worker_serves_all_chunks_and_ends_with_the_last(fake, make_aligner,
     aligner, said = make_aligner(fake())
     with aligner:
         for number in (0, 1, 2):
-            done = aligner.align(chunk(number), PLAN, "en")
+            done = aligner.align(chunk(number), PLAN)
             assert done.failures == []
             assert [w.start - 100 * number for s in done.windows[0].segments for w in s.words] == [0.0, 0.5, 1.0, 1.5]
         assert aligned_words(done.windows) == 4
@@ -412,7 +407,7 @@ def test_a_worker_that_fails_costs_its_chunk_the_alignment_and_no_other(name, fa
     what, reason = FAILURES[name]
     aligner, said = make_aligner(fake(f"if count() == 2: {what}"))
     with aligner:
-        first, second, third = (aligner.align(chunk(n), PLAN, "en") for n in range(3))
+        first, second, third = (aligner.align(chunk(n), PLAN) for n in range(3))
     assert first.failures == third.failures == []
     assert aligned_words(first.windows) == aligned_words(third.windows) == 4
     (failure,) = second.failures
@@ -430,14 +425,14 @@ def test_a_worker_that_does_not_even_read_is_given_up_in_time(make_aligner):
     many = [DecodedWindow(window=0, segments=[segment(0, 0.0, 10.0, " ".join(["word"] * 50_000))])]
     began = time.monotonic()
     with aligner:
-        assert "gave no answer within 2 s" in aligner.align(many, PLAN, "en").failures[0]
+        assert "gave no answer within 2 s" in aligner.align(many, PLAN).failures[0]
     assert time.monotonic() - began < 20
 
 
 def test_after_three_failures_in_a_row_no_more_time_is_lost(fake, make_aligner, tmp_path):
     aligner, _ = make_aligner(fake("os.kill(os.getpid(), signal.SIGABRT)"))
     with aligner:
-        done = [aligner.align(chunk(n), PLAN, "en") for n in range(5)]
+        done = [aligner.align(chunk(n), PLAN) for n in range(5)]
     assert ["SIGABRT" in d.failures[0] for d in done] == [True, True, True, False, False]
     assert "failed 3 times in a row" in done[4].failures[0]
     assert len((tmp_path / "workers").read_text().split()) == 3
@@ -446,7 +441,7 @@ def test_after_three_failures_in_a_row_no_more_time_is_lost(fake, make_aligner, 
 def test_a_worker_that_cannot_be_started(make_aligner, tmp_path):
     aligner, _ = make_aligner([tmp_path / "nothing"])
     with aligner:
-        done = aligner.align(chunk(0), PLAN, "en")
+        done = aligner.align(chunk(0), PLAN)
     assert "cannot be started: [Errno 2]" in done.failures[0]
     assert done.windows[0].segments[1].words[0].start == 4.0
 
@@ -454,7 +449,7 @@ def test_a_worker_that_cannot_be_started(make_aligner, tmp_path):
 def test_without_a_model_nothing_is_started_and_it_is_said_once(fake, make_aligner, tmp_path, caches):
     aligner, said = make_aligner(fake(), alignment_model="auto")
     with aligner:
-        done = [aligner.align(chunk(n, language=code), PLAN, "en") for n, code in enumerate(("en", "xx", None, "xx"))]
+        done = [aligner.align(chunk(n, language=code), PLAN) for n, code in enumerate(("en", "xx", None, "xx"))]
     assert not (tmp_path / "workers").exists()
     assert [d.windows for d in done] == [chunk(n, language=code) for n, code in enumerate(("en", "xx", None, "xx"))]
     assert [d.failures for d in done] == [[]] * 4
@@ -468,7 +463,7 @@ def test_a_model_that_cannot_be_loaded_is_asked_for_once_and_told_of_every_chunk
         fake("answer = {'units': [{'error': 'x'} for u in units], 'unusable': {'en': 'no weights'}, 'device': 'cpu'}")
     )
     with aligner:
-        done = [aligner.align(chunk(n), PLAN, "en") for n in range(3)]
+        done = [aligner.align(chunk(n), PLAN) for n in range(3)]
     assert [d.failures for d in done] == [[f"no alignment (the aligner {FIXTURE} cannot be used (no weights))"]] * 3
     assert [d.windows for d in done] == [chunk(n) for n in range(3)]
     assert len(said) == len((tmp_path / "asked").read_text().split()) == 1
@@ -477,16 +472,27 @@ def test_a_model_that_cannot_be_loaded_is_asked_for_once_and_told_of_every_chunk
 def test_a_device_that_fails_is_told(fake, make_aligner):
     aligner, said = make_aligner(fake(), device="cuda")
     with aligner:
-        done = [aligner.align(chunk(n), PLAN, "en") for n in range(2)]
+        done = [aligner.align(chunk(n), PLAN) for n in range(2)]
     assert said == ["alignment cannot use cuda and goes on on the cpu"]
     assert aligned_words([w for d in done for w in d.windows]) == 8
+
+
+def test_what_was_named_before_decoding_is_not_asked_for_again(fake, make_aligner, tmp_path, caches):
+    hub = FakeHub().start()
+    try:
+        aligner, said = make_aligner(fake(), alignment_model="auto", offline=False, hf_endpoint=hub.endpoint)
+        with aligner:
+            assert aligned_words(aligner.align(chunk(0), PLAN).windows) == 0
+        assert (len(said), hub.requests) == (1, [])
+    finally:
+        hub.stop()
 
 
 def test_a_resumed_run_says_again_what_it_does_without(fake, make_aligner, tmp_path, caches):
     aligner, said = make_aligner(fake(), alignment_model="auto")
     with aligner:
-        aligner.expect(chunk(0), "en")
-        aligner.expect(chunk(1, language="hi"), "en")
+        aligner.expect(chunk(0))
+        aligner.expect(chunk(1, language="hi"))
     assert [line.split()[2] for line in said] == ["facebook/wav2vec2-base-960h", "theainerd/Wav2Vec2-large-xlsr-hindi"]
     assert not (tmp_path / "workers").exists()
 
@@ -495,7 +501,7 @@ def test_a_resumed_run_says_again_what_it_does_without(fake, make_aligner, tmp_p
 def test_other_backends_keep_the_engines_times(backend, fake, make_aligner, tmp_path):
     aligner, said = make_aligner(fake(), alignment_backend=backend)
     with aligner:
-        assert aligner.align(chunk(0), PLAN, "en") == align.AlignedChunk(chunk(0))
+        assert aligner.align(chunk(0), PLAN) == align.AlignedChunk(chunk(0))
     assert not (tmp_path / "workers").exists()
     # The engine that decoded was PocketSphinx.
     assert bool(said) == (backend == "mlx")
@@ -504,7 +510,7 @@ def test_other_backends_keep_the_engines_times(backend, fake, make_aligner, tmp_
 def test_a_movie_without_chunks_is_aligned_in_parts(fake, make_aligner, tmp_path):
     aligner, _ = make_aligner(fake("if count() == 2: sys.exit(1)"))
     with aligner:
-        done = aligner.align([w for n in range(6) for w in chunk(n)], PLAN, "en")
+        done = aligner.align([w for n in range(6) for w in chunk(n)], PLAN)
     assert len((tmp_path / "asked").read_text().split()) == 2
     assert done.failures == ["no alignment at 300–510 s (it crashed (code 1))"]
     assert [aligned_words([w]) for w in done.windows] == [4, 4, 4, 0, 0, 0]
@@ -541,8 +547,8 @@ def machine_without_models(tmp_path_factory):
 def real(audio, machine_without_models):
     """An Aligner with the real worker and the fixture's model, and what it says."""
     said = []
-    options = Options(alignment_model=str(FIXTURE), alignment_timeout=200, models_dir=machine_without_models, offline=True)
-    with Aligner(options, audio, engine_kind="sphinx", device="cpu", threads=1, say=said.append) as aligner:
+    options = AlignmentOptions(alignment_model=str(FIXTURE), alignment_timeout=200, models_dir=machine_without_models, offline=True)
+    with Aligner(options, audio, language="en", engine_kind="sphinx", device="cpu", threads=1, say=said.append) as aligner:
         yield aligner, said
 
 
@@ -564,7 +570,7 @@ def heard(number=0, *, error_s=0.15, seed=0):
 def test_words_begin_where_they_are_spoken(real, measured):
     aligner, said = real
     decoded, plan = heard()
-    done = aligner.align(decoded, plan, "en")
+    done = aligner.align(decoded, plan)
     truth = [w["start"] for s in SENTENCES for w in s["words"]]
 
     def errors(windows):
@@ -593,7 +599,7 @@ def test_what_the_aligner_cannot_spell_is_timed_all_the_same(real):
 
     def align_words(*texts):
         alone = segment(0, spoken["start"], spoken["end"], " ".join(texts), "en")
-        return aligner.align([DecodedWindow(window=0, segments=[alone])], plan, "en").windows[0].segments[0]
+        return aligner.align([DecodedWindow(window=0, segments=[alone])], plan).windows[0].segments[0]
 
     plain = align_words(*words)
     # What has no sound changes nothing: a dash and a note between the words, an apostrophe as typesetters write it.
@@ -613,18 +619,18 @@ def test_what_the_aligner_cannot_spell_is_timed_all_the_same(real):
 def test_the_same_words_get_the_same_times_in_any_company(real):
     aligner, _ = real
     decoded, plan = heard(error_s=0.0)
-    together = aligner.align(decoded, plan, "en")
-    assert together == aligner.align(decoded, plan, "en")
+    together = aligner.align(decoded, plan)
+    assert together == aligner.align(decoded, plan)
     by_itself = next(u.segments[0][0] for u in make_units(plan[0], decoded[0].segments, "en") if len(u.segments) == 1)
     alone = [DecodedWindow(window=0, segments=decoded[0].segments[by_itself : by_itself + 1])]
-    assert aligner.align(alone, plan, "en").windows[0].segments == together.windows[0].segments[by_itself : by_itself + 1]
+    assert aligner.align(alone, plan).windows[0].segments == together.windows[0].segments[by_itself : by_itself + 1]
 
 
 def test_a_damaged_model_says_so_and_another_language_is_aligned_all_the_same(audio, machine_without_models, tmp_path):
     damaged = put(tmp_path / "damaged", *WHOLE)
     unit = {"start": 3.0, "end": 5.0, "words": ["where", "were"], "window": 0, "segments": [[0, 2]]}
     units = [{**unit, "language": "en"}, {**unit, "language": "xx"}]
-    models = {"xx": {"name": str(damaged), "here": True}, "en": {"name": str(FIXTURE), "here": True}}
+    models = {"xx": {"name": str(damaged)}, "en": {"name": str(FIXTURE)}}
     request = tmp_path / "request.json"
     request.write_text(json.dumps({"audio": str(audio), "units": units, "models": models, "device": "mps", "threads": 1}, indent=1))
     done = subprocess.run([*align.worker_command(), request], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
@@ -640,7 +646,7 @@ def test_a_real_worker_that_crashes_leaves_the_engines_times(real):
     (worker,) = (p for p in psutil.Process().children() if any(argument.endswith("align_worker.py") for argument in p.cmdline()))
     worker.send_signal(signal.SIGSEGV)
     decoded, plan = heard()
-    done = aligner.align(decoded, plan, "en")
+    done = aligner.align(decoded, plan)
     assert "crashed (SIGSEGV)" in done.failures[0]
     assert [times_of(s) for s in done.windows[0].segments] == [times_of(s) for s in decoded[0].segments]
     assert gone(worker.pid)
@@ -734,16 +740,25 @@ def test_a_crash_of_alignment_degrades_its_chunk_until_it_is_retried(run_stage, 
     assert all("engine_start" in w for w in words_of(movie_dir))
 
 
-def test_the_stage_aligns_with_the_real_thing(run_stage, movie_dir, write_inputs, station):  # noqa: F811
+def test_the_stage_fetches_the_aligner_of_the_language_it_heard_and_aligns(run_stage, movie_dir, write_inputs, station, tmp_path):  # noqa: F811
     first, second = SENTENCES[0], SENTENCES[3]
     write_inputs(station[: 16000 * 20], [(s["start"], s["end"]) for s in (first, second)])
-    run_stage("asr", movie_dir, options=[f"--alignment-model={FIXTURE}", "--backend=sphinx"])
+    hub = FakeHub({"facebook/wav2vec2-base-960h": {path.name: path.read_bytes() for path in FIXTURE.iterdir()}}).start()
+    try:
+        env = {"OFFLINE": "false", "HF_ENDPOINT": hub.endpoint, "MODELS_DIR": str(tmp_path / "models")}
+        done = run_stage("asr", movie_dir, options=["--backend=sphinx"], env=env)
+    finally:
+        hub.stop()
+    assert re.search(r"fetching facebook/wav2vec2-base-960h \(word times, \d\.\d MB\) from", done.stderr)
+    assert (tmp_path / "models" / "facebook--wav2vec2-base-960h" / "vocab.json").exists()
     content = json.loads((movie_dir / TRANSCRIPT).read_text())
     assert notes(movie_dir)["words_aligned"] > 0.5 * notes(movie_dir)["words"] > 0
     for one in content["segments"]:
         # As WhisperX's tools read it: a segment spans its words, and every word has text and times.
         assert one["start"] == one["words"][0]["start"] and one["end"] == one["words"][-1]["end"]
         assert all({"word", "start", "end", "score"} <= word.keys() for word in one["words"])
+    # A later run finds it there, and nothing to do.
+    assert "up to date" in run_stage("asr", movie_dir, options=["--backend=sphinx"], env=env).stderr
 
 
 def test_without_an_aligner_the_stage_says_so_and_goes_on(run_stage, movie_dir, write_inputs, station):  # noqa: F811

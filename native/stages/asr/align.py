@@ -22,12 +22,13 @@ from pydantic import BaseModel, ValidationError
 from asr.align_models import Model, find_model, need
 from asr.align_times import retimed, timed
 from asr.align_units import Time, Unit, make_units
-from reelscribe import logger
+from reelscribe import hub, logger
 from reelscribe.errors import MissingToolError
+from reelscribe.hub import HubOptions
 from reelscribe.models import ModelNeed
 from reelscribe.process import Child, ending
 from reelscribe.schemas import DecodedWindow, Window
-from reelscribe.settings import StageOptions, option
+from reelscribe.settings import option
 from reelscribe.stage_table import NATIVE
 
 # What is aligned at once, within ALIGNMENT_TIMEOUT: a chunk, or as much of a movie that is decoded without chunks.
@@ -38,7 +39,7 @@ _GIVE_UP_AFTER = 3
 _MAX_ANSWER = 1 << 26
 
 
-class AlignmentOptions(BaseModel):
+class AlignmentOptions(HubOptions):
     """For asr."""
 
     alignment_backend: Literal["whisperx", "same", "mlx", "none"] = option(
@@ -57,11 +58,7 @@ class AlignmentOptions(BaseModel):
     )
 
 
-class _Options(StageOptions, AlignmentOptions):
-    """What is read of a stage's options here."""
-
-
-def models(options: _Options, language: str) -> list[ModelNeed]:
+def models(options: AlignmentOptions, language: str) -> list[ModelNeed]:
     """For Stage.models. Which aligner it will be is not known before decoding when nobody names model or language."""
     if options.alignment_backend != "whisperx" or (options.alignment_model == "auto" and language == "auto"):
         return []
@@ -70,12 +67,11 @@ def models(options: _Options, language: str) -> list[ModelNeed]:
     return []
 
 
-def facts(options: _Options, language: str) -> dict[str, str | Path | None]:
-    """What decides aligned times besides the options, for Stage.facts and the fingerprint of a chunk: the model."""
+def facts(options: AlignmentOptions, language: str) -> dict[str, str | Path | None]:
+    """What decides aligned times besides the options, for Stage.facts and the fingerprint of a chunk: the model that models() says."""
     for wish in models(options, language):
         with suppress(MissingToolError):
-            model = find_model(options.alignment_model, language, options.models_dir, offline=options.offline)
-            return {"aligner": model.weights or wish.repo}
+            return {"aligner": find_model(wish, options.models_dir).weights or wish.repo}
         return {"aligner": None}
     return {}
 
@@ -126,15 +122,17 @@ class AlignedChunk:
 class Aligner:
     """Aligns one chunk after the other; a context manager, as it keeps a worker with its models until the end.
 
-    A worker that crashes, hangs or answers nonsense is ended with its children, and the next chunk gets a new one. engine_kind:
-    device_manager's name for the engine that decoded. say: told what the run as a whole does without. command: the worker's.
+    A worker that crashes, hangs or answers nonsense is ended with its children, and the next chunk gets a new one. language: the one that
+    was named, or auto. engine_kind: device_manager's name for the engine that decoded. say: told what the run as a whole does without.
+    command: the worker's.
     """
 
     def __init__(
         self,
-        options: _Options,
+        options: AlignmentOptions,
         audio: Path,
         *,
+        language: str,
         engine_kind: str,
         device: str,
         threads: int,
@@ -143,6 +141,7 @@ class Aligner:
     ) -> None:
         self._options = options
         self._audio = audio
+        self._language = language
         self._device = device
         self._threads = threads
         self._say = say
@@ -160,11 +159,11 @@ class Aligner:
     def __exit__(self, *raised: object) -> None:
         self._end_worker()
 
-    def align(self, decoded: Sequence[DecodedWindow], windows: Sequence[Window], language: str) -> AlignedChunk:
-        """The decoded windows of a chunk, aligned where that is possible. windows: the plan's; language: of segments that name none."""
+    def align(self, decoded: Sequence[DecodedWindow], windows: Sequence[Window]) -> AlignedChunk:
+        """The decoded windows of a chunk, aligned where that is possible. windows: the plan's."""
         if self._options.alignment_backend != "whisperx":
             return AlignedChunk(list(decoded))
-        units = [u for d in decoded for u in make_units(windows[d.window], d.segments, d.language or language) if self._model(u.language)]
+        units = [u for d in decoded for u in make_units(windows[d.window], d.segments, self._spoken(d)) if self._model(u.language)]
         times: dict[tuple[int, int], list[Time]] = {}
         failures: list[str] = []
         for request in _requests(units):
@@ -175,35 +174,49 @@ class Aligner:
                 where = f"{request[0].start:.0f}–{request[-1].end:.0f} s"
                 logger.get().warning("alignment at %s %s; the words there keep their engine's times", where, failure)
                 failures.append(f"no alignment at {where} (it {failure})")
-        failures += [f"no alignment ({why})" for code, why in self._unusable.items() if code in _spoken(decoded, language)]
-        return AlignedChunk([self._merged(d, windows[d.window], times, language) for d in decoded], failures)
+        failures += [f"no alignment ({why})" for language, why in self._unusable.items() if language in self._languages(decoded)]
+        return AlignedChunk([self._merged(d, windows[d.window], times) for d in decoded], failures)
 
-    def expect(self, decoded: Sequence[DecodedWindow], language: str) -> None:
+    def expect(self, decoded: Sequence[DecodedWindow]) -> None:
         """Windows that need no aligning, as an earlier run has seen to them: say what there is no model for, as that run did."""
         if self._options.alignment_backend == "whisperx":
-            for code in _spoken(decoded, language):
-                self._model(code)
+            for language in self._languages(decoded):
+                self._model(language)
 
-    def _merged(self, decoded: DecodedWindow, window: Window, times: dict[tuple[int, int], list[Time]], language: str) -> DecodedWindow:
-        if not any(self._models.get(s.language or decoded.language or language) for s in decoded.segments):
+    def _spoken(self, decoded: DecodedWindow) -> str:
+        """The language of those segments of a window that name none."""
+        return decoded.language or ("en" if self._language == "auto" else self._language)
+
+    def _languages(self, decoded: Sequence[DecodedWindow]) -> list[str]:
+        return sorted({segment.language or self._spoken(d) for d in decoded for segment in d.segments})
+
+    def _merged(self, decoded: DecodedWindow, window: Window, times: dict[tuple[int, int], list[Time]]) -> DecodedWindow:
+        if not any(self._models.get(language) for language in self._languages([decoded])):
             return decoded
         of_window = {segment: found for (number, segment), found in times.items() if number == window.id}
         segments = timed(decoded.segments, of_window, window.speech)
         translation = None if decoded.translation is None else retimed(decoded.translation, segments)
         return decoded.model_copy(update={"segments": segments, "translation": translation})
 
+    # -- models ----------------------------------------------------------------------------------------------------------
+
     def _model(self, language: str) -> Model | None:
         """The model for a language; what there is none for is said once."""
         if language not in self._models:
-            options = self._options
             try:
-                model = find_model(options.alignment_model, language, options.models_dir, offline=options.offline)
-                self._models[language] = model
-                logger.get().info("Aligning words with %s%s", model.name, "" if model.here else ", which is fetched first")
+                wish = need(self._options.alignment_model, language)
+                self._fetch(wish, language)
+                self._models[language] = model = find_model(wish, self._options.models_dir)
+                logger.get().info("Aligning words (%s) with %s", language, model.name)
             except MissingToolError as error:
                 self._without(language, error.message)
                 logger.get().info("→ %s", error.remedy)
         return self._models[language]
+
+    def _fetch(self, wish: ModelNeed, language: str) -> None:
+        """Fetch what could not be announced before the first stage, as nobody knew of the language before decoding."""
+        if language != self._language and self._options.alignment_model == "auto" and not self._options.offline:
+            hub.provide([wish], self._options)
 
     def _without(self, language: str, why: str) -> None:
         self._models[language] = None
@@ -240,10 +253,6 @@ class Aligner:
         if self._worker:
             self._worker.end()
             self._worker = None
-
-
-def _spoken(decoded: Sequence[DecodedWindow], language: str) -> set[str]:
-    return {s.language or d.language or language for d in decoded for s in d.segments}
 
 
 def worker_command() -> list[str | Path]:

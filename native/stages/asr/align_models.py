@@ -60,10 +60,9 @@ EXTRAS = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 class Model(BaseModel):
-    """What whisperx.load_align_model is given: a folder, or a name to be fetched. weights: of a folder that the user keeps."""
+    """A model's folder, as whisperx.load_align_model is given it. weights: where the user keeps it, so that its name says nothing."""
 
     name: str
-    here: bool
     weights: Path | None = None
 
 
@@ -77,21 +76,18 @@ def need(wanted: str, language: str) -> ModelNeed:
     return ModelNeed(repo=name, purpose="word times", files=FILES, extras=EXTRAS)
 
 
-def find_model(wanted: str, language: str, models_dir: Path, *, offline: bool) -> Model:
-    """The same, here or to be fetched when that may be. Raises MissingToolError."""
-    wish = need(wanted, language)
+def find_model(wish: ModelNeed, models_dir: Path) -> Model:
+    """The model on this machine. Raises MissingToolError."""
     found = models.locate(wish, models_dir)
     if found:
         own = wish.is_folder or not found.revision
         weights = next(found.folder / name for name in FILES[-1].split("|") if (found.folder / name).is_file())
-        return Model(name=str(found.folder), here=True, weights=weights if own else None)
+        return Model(name=str(found.folder), weights=weights if own else None)
     if wish.is_folder:
         folder = Path(wish.repo)
         why = f"lacks {', '.join(models.lacking(wish, folder))}" if folder.is_dir() else "is not there"
         raise MissingToolError(f"the aligner {wish.repo} {why}", remedy="correct ALIGNMENT_MODEL")
-    if offline:
-        raise MissingToolError(
-            f"the aligner {wish.repo} is neither in {models_dir} nor in the hub's cache",
-            remedy="run once without OFFLINE, or name a folder with a wav2vec2 model in ALIGNMENT_MODEL",
-        )
-    return Model(name=wish.repo, here=False)
+    raise MissingToolError(
+        f"the aligner {wish.repo} is neither in {models_dir} nor in the hub's cache",
+        remedy="native/pipeline.sh --prefetch fetches it; ALIGNMENT_MODEL names another, which may be a folder",
+    )
