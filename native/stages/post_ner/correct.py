@@ -221,7 +221,9 @@ def _timed(new: Sequence[str], old: Sequence[Word]) -> list[Word]:
     for text in new:
         letters.append(letters[-1] + len(text))
     edges = [start + (end - start) * n / letters[-1] for n in letters]
-    return [old[0].model_copy(update={"word": text, "start": edges[i], "end": edges[i + 1], "score": score}) for i, text in enumerate(new)]
+    # What the engine said of one of the old words is true of none of these.
+    shared = {"score": score, "engine_start": None, "engine_end": None}
+    return [old[0].model_copy(update={"word": text, "start": edges[i], "end": edges[i + 1], **shared}) for i, text in enumerate(new)]
 
 
 def _entries(segment: Segment, tokens: Sequence[Token], changes: Sequence[Change], number: int) -> list[Correction]:
