@@ -163,13 +163,14 @@ fetch() { # fetch|prefetch OPTION…
 
 # All stages of the movie directory that is held, in the table's order.
 run_stages() {
-  local rows name environment stages=() environments=() i
+  local rows name environment helper stages=() environments=() helpers=() i
   rows=$(core stages --movie-dir "$held_dir" ${selection[@]+"${selection[@]}"}) || return
-  while IFS=$'\t' read -r name environment; do
+  while IFS=$'\t' read -r name environment helper; do
     stages+=("$name")
     environments+=("$environment")
+    if [[ -n "$helper" ]]; then helpers+=("$helper"); fi
   done <<<"$rows"
-  attend "$native/setup_venvs.sh" --watch $$ "${environments[@]}" || return
+  attend "$native/setup_venvs.sh" --watch $$ "${environments[@]}" ${helpers[@]+"${helpers[@]}"} || return
   for ((i = 0; i < ${#stages[@]}; i++)); do
     attend "$native/venvs/core/bin/python" -m reelscribe.supervise --movie-dir "$held_dir" --stage "${stages[i]}" \
       --environment "${environments[i]}" --parent $$ ${job[@]+"${job[@]}"} ${force:+"$force"} || return

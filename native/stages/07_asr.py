@@ -300,6 +300,12 @@ def models(options: Options) -> list[ModelNeed]:
     return [*needs(options), *align.models(options, options.language)]
 
 
+def helper(options: Options) -> str:
+    """Where words are aligned, when that is not where they are decoded."""
+    aligns = options.alignment_backend == "whisperx"
+    return align.ENVIRONMENT if aligns and STAGE.environment(options) != align.ENVIRONMENT else ""
+
+
 STAGE = Stage(
     name="asr",
     revision=REVISION,
@@ -312,6 +318,7 @@ STAGE = Stage(
     facts=facts,
     models=models,
     redo=redo,
+    helper=helper,
 )
 
 if __name__ == "__main__":

@@ -761,6 +761,20 @@ def test_the_stage_fetches_the_aligner_of_the_language_it_heard_and_aligns(run_s
     assert "up to date" in run_stage("asr", movie_dir, options=["--backend=sphinx"], env=env).stderr
 
 
+@pytest.mark.parametrize(
+    ("env", "environments"),
+    [
+        ({"WHISPER_BACKEND": "mlx"}, "asr-mlx\tasr"),
+        ({"WHISPER_BACKEND": "mlx", "ALIGNMENT_BACKEND": "same"}, "asr-mlx\t"),
+        ({"WHISPER_BACKEND": "whisperx"}, "asr\t"),
+    ],
+)
+def test_the_environment_that_aligns_is_built_though_another_decodes(env, environments, movie_dir, child_environment):
+    command = [python_of("core"), "-m", "reelscribe.cli", "stages", "--movie-dir", movie_dir, "--only", "asr"]
+    done = subprocess.run(command, env={**child_environment, **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert done.stdout == f"asr\t{environments}\n"
+
+
 def test_without_an_aligner_the_stage_says_so_and_goes_on(run_stage, movie_dir, write_inputs, station):  # noqa: F811
     write_inputs(station[: 16000 * 10], [(SENTENCES[0]["start"], SENTENCES[0]["end"])])
     done = run_stage("asr", movie_dir, options=["--backend=sphinx"])

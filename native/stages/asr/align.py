@@ -31,6 +31,8 @@ from reelscribe.schemas import DecodedWindow, Window
 from reelscribe.settings import option
 from reelscribe.stage_table import NATIVE
 
+# The worker's: the one that has whisperx.
+ENVIRONMENT = "asr"
 # What is aligned at once, within ALIGNMENT_TIMEOUT: a chunk, or as much of a movie that is decoded without chunks.
 _REQUEST_S = 300.0
 # A worker that failed so often in a row would fail again, and a hang for every chunk costs hours.
@@ -257,9 +259,9 @@ class Aligner:
 
 def worker_command() -> list[str | Path]:
     """How the worker is started. Raises AlignmentFailedError."""
-    python = NATIVE / "venvs" / "asr" / "bin" / "python"
+    python = NATIVE / "venvs" / ENVIRONMENT / "bin" / "python"
     if not python.exists():
-        raise AlignmentFailedError("needs the environment asr, which is not built (native/setup_venvs.sh asr)")
+        raise AlignmentFailedError(f"needs the environment {ENVIRONMENT}, which is not built (native/setup_venvs.sh {ENVIRONMENT})")
     return [python, Path(__file__).parent / "align_worker.py"]
 
 

@@ -82,9 +82,9 @@ def open_job(args: argparse.Namespace) -> None:
 
 
 def stages(args: argparse.Namespace) -> None:
-    """A line a selected stage: name, tab, environment."""
-    for stage, environment in jobs.environments(map(load_contract, _selected(args)), Path(args.movie_dir)):
-        logger.result(f"{stage.name}\t{environment}")
+    """A line a selected stage: name, tab, environment, tab, the helper's environment or nothing."""
+    for stage, environment, helper in jobs.environments(map(load_contract, _selected(args)), Path(args.movie_dir)):
+        logger.result(f"{stage.name}\t{environment}\t{helper}")
 
 
 def _selected(args: argparse.Namespace) -> list[stage_table.Row]:

@@ -232,6 +232,7 @@ def model_needs(
 
 def environments(
     stages: Iterable[Stage[Any, Any, Any]], movie_dir: Path, kept: Mapping[str, str] | None = None
-) -> list[tuple[Stage[Any, Any, Any], str]]:
-    """Each stage with the environment it needs in this job. Raises UsageError when options do not fit together."""
-    return [(stage, stage.environment(options_of(stage, movie_dir, kept)[0])) for stage in stages]
+) -> list[tuple[Stage[Any, Any, Any], str, str]]:
+    """Each stage with the environment it runs in in this job and that of its helper. Raises UsageError when options do not fit together."""
+    found = [(stage, options_of(stage, movie_dir, kept)[0]) for stage in stages]
+    return [(stage, stage.environment(options), stage.helper(options)) for stage, options in found]

@@ -109,6 +109,10 @@ def _no_models(options: Any) -> list[ModelNeed]:
     return []
 
 
+def _no_helper(options: Any) -> str:
+    return ""
+
+
 def _good_enough(movie_dir: Path, options: Any) -> bool:
     return False
 
@@ -121,7 +125,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     imports. run(ctx): does the work. check(options, device): a real inference of moments; returns a line that says what worked.
     facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent). models(options): what it
     would use if it were there; native/pipeline.sh fetches what is missing, and stages look with models.locate(). redo(movie_dir,
-    options): whether to run although all is up to date.
+    options): whether to run although all is up to date. helper(options): another environment, in which it starts processes of its own.
     """
 
     name: str
@@ -135,6 +139,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     facts: Callable[[Path, Options], dict[str, str | Path | None]] = _no_facts
     models: Callable[[Options], list[ModelNeed]] = _no_models
     redo: Callable[[Path, Options], bool] = _good_enough
+    helper: Callable[[Options], str] = _no_helper
 
     @property
     def row(self) -> Row:
