@@ -581,7 +581,8 @@ def test_words_begin_where_they_are_spoken(real, measured):
     kept = sum("engine-times" in s.marks for s in done.windows[0].segments)
     measured(
         f"station, word start error: simulated engine {statistics.median(before):.0f} ms, aligned "
-        f"{statistics.median(after):.0f} ms (median), 90 % within {np.percentile(after, 90):.0f} ms; {kept} of {len(SENTENCES)} segments not aligned"
+        f"{statistics.median(after):.0f} ms (median), 90 % within {np.percentile(after, 90):.0f} ms; "
+        f"{kept} of {len(SENTENCES)} segments not aligned"
     )
     assert done.failures == [] and said == []
     assert statistics.median(after) <= 100
