@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from reelscribe import device_manager, stage_table
 from reelscribe.stage_table import NATIVE, ROOT
@@ -23,6 +24,10 @@ SHARED = ROOT.parent / "shared" / "media"
 ALLOWED_SKIPS = ("gpu", "mps", "shared", "cluster")
 # What a child process may know of the machine it runs on: no setting of the developer's shell reaches a test.
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")
+
+# The same cases on every run, and no limit of time: a busy machine is no failure.
+settings.register_profile("reelscribe", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("reelscribe")
 
 sys.path.append(str(NATIVE / "stages"))  # behind everything installed, as reelscribe.stage does it
 
