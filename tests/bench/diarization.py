@@ -192,7 +192,7 @@ def show_voices(clips: Sequence[Clip]) -> None:
 
     say("\ntwo stretches of a second and more: one voice or two?\n")
     say(f"{'level':>6}{'high-pass':>10}{'EER %':>8}{'AUC':>8}")
-    for level, hertz in itertools.product((-30.0, -24.0, -18.0, -15.0), (0.0, 60.0, 120.0, 180.0)):
+    for level, hertz in itertools.product((-30.0, -24.0, -18.0, -15.0), (1.0, 60.0, 120.0, 180.0)):
         voice.LEVEL_DBFS, voice.HIGH_PASS_HZ = level, hertz
         distances, different = [], []
         for clip in clips:

@@ -19,6 +19,7 @@ from reelscribe.pyannote_models import Segmentation, digest, embedded_segmentati
 ONSET = 0.45
 MIN_CLUSTER_SIZE = 12
 MIN_VOICE_S = 0.5
+BATCH = 32
 
 
 def embedded(threshold: float) -> SpeakerDiarization:
@@ -26,9 +27,10 @@ def embedded(threshold: float) -> SpeakerDiarization:
     # Agglomerative clustering has no use for a PLDA, but the pipeline insists on one.
     pipeline = SpeakerDiarization(
         segmentation=Model.from_pretrained(embedded_segmentation()),
+        segmentation_batch_size=BATCH,
         embedding=VoiceModel(),
         embedding_exclude_overlap=True,
-        embedding_batch_size=32,
+        embedding_batch_size=BATCH,
         clustering="AgglomerativeClustering",
         plda=PLDA.__new__(PLDA),
     )

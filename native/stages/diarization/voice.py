@@ -13,9 +13,9 @@ from torchaudio.transforms import MelSpectrogram
 from reelscribe import wav
 
 DIMENSION: int = hparams.model_embedding_size
-# The encoder sees 1.6 s at a time. Half-overlapping is what Resemblyzer does, too (1.3 times a second).
+# The encoder sees 1.6 s at a time, and something new of at most 1.2 s in each: closer together tells voices apart no better.
 PARTIAL_FRAMES: int = hparams.partials_n_frames
-HOP_FRAMES = PARTIAL_FRAMES // 2
+MAX_HOP_FRAMES = 120
 # It takes power, not its logarithm, so level and rumble matter. -15 to -20 dBFS tells voices apart better than Resemblyzer's own -30,
 # which is for audio with its pauses still in; below 100 to 150 Hz there is more of the room than of the voice. Both are measured by
 # tests/bench/diarization.py --voices.
@@ -24,7 +24,7 @@ HIGH_PASS_HZ = 120.0
 
 
 class VoiceModel(Model):
-    """Embeds what one local speaker says in a window: the mean of the embeddings of half-overlapping stretches of 1.6 s."""
+    """Embeds what one local speaker says in a window: the mean of the embeddings of overlapping stretches of 1.6 s, evenly spread."""
 
     dimension = DIMENSION
 
@@ -70,7 +70,9 @@ class VoiceModel(Model):
         num_frames = max(PARTIAL_FRAMES, len(samples) // self.hop)
         samples = samples.repeat(-(-num_frames * self.hop // len(samples)))[: num_frames * self.hop]
         mel = self.mel(_at_level(samples)).T
-        starts = [*range(0, num_frames - PARTIAL_FRAMES, HOP_FRAMES), num_frames - PARTIAL_FRAMES]
+        last = num_frames - PARTIAL_FRAMES
+        count = -(-last // MAX_HOP_FRAMES) + 1
+        starts = [last * i // max(1, count - 1) for i in range(count)]
         return torch.stack([mel[start : start + PARTIAL_FRAMES] for start in starts])
 
 
