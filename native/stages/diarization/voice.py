@@ -16,8 +16,8 @@ DIMENSION: int = hparams.model_embedding_size
 # The encoder sees 1.6 s at a time, and something new of at most 1.2 s in each: closer together tells voices apart no better.
 PARTIAL_FRAMES: int = hparams.partials_n_frames
 MAX_HOP_FRAMES = 120
-# It takes power, not its logarithm, so level and rumble matter. -15 to -20 dBFS tells voices apart better than Resemblyzer's own -30,
-# which is for audio with its pauses still in; below 100 to 150 Hz there is more of the room than of the voice. Both are measured by
+# It takes power, not its logarithm, so level and rumble matter. -15 to -18 dBFS tells voices apart better than Resemblyzer's own -30,
+# which is for audio with its pauses still in; below 120 Hz there is more of the room than of the voice. Both are measured by
 # tests/bench/diarization.py --voices.
 LEVEL_DBFS = -18.0
 HIGH_PASS_HZ = 120.0
