@@ -42,7 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses `shared_media` has the mark `shared`."""
+    """Whoever uses `shared_media` has the mark `shared`; what takes longest in one piece comes first."""
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
     for item in items:
         if "shared_media" in getattr(item, "fixturenames", ()):
             item.add_marker("shared")
@@ -87,20 +88,19 @@ def _refuse_skip(report: Any) -> None:
         report.longrepr = f"CI_STRICT: skipped without one of the marks {', '.join(ALLOWED_SKIPS)}: {reason}"
 
 
-_MEASURED: list[str] = []
-
-
 @pytest.fixture
-def measured() -> Callable[[str], None]:
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Says a measured number in pytest's summary: `measured("station: WER 61.2 %")`."""
-    return _MEASURED.append
+    return lambda line: request.node.user_properties.append(("measured", line))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What was measured, and what tests/run.sh found before pytest, so that pytest's closing line stays the last one."""
-    if _MEASURED:
+    reports = [r for found in terminalreporter.stats.values() for r in found if getattr(r, "when", "") == "call"]
+    measured = [line for report in reports for name, line in report.user_properties if name == "measured"]
+    if measured:
         terminalreporter.section("measured")
-        terminalreporter.write_line("\n".join(_MEASURED))
+        terminalreporter.write_line("\n".join(measured))
     failed = os.environ.get("FAILED_CHECKS")
     if failed:
         terminalreporter.section("checks that failed before pytest")

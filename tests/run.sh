@@ -8,8 +8,9 @@
 #   --help    this text
 #
 # Everything runs even when something before it failed; what failed is said at the end. pytest comes last, and its
-# arguments are those given here: tests/run.sh -k lease, tests/run.sh -m slow. With CI_STRICT=1 a test that is skipped
-# without one of the marks gpu, mps, shared or cluster counts as failed.
+# arguments are those given here: tests/run.sh -k lease, tests/run.sh -m slow. It runs two test files at a time; -n 0 runs
+# one after the other, as a debugger needs it. With CI_STRICT=1 a test that is skipped without one of the marks gpu, mps,
+# shared or cluster counts as failed.
 #
 # Exit codes: 0 all is well, 1 something failed, 2 usage, 130 interrupted.
 
@@ -21,7 +22,7 @@ readonly root
 fast=
 failed=()      # names of the checks that failed
 shell_files=() # every tracked or new shell script
-pytest_arguments=()
+pytest_arguments=(-n 2 --dist loadfile --no-loadscope-reorder)
 
 say() {
   printf '%s\n' "$*" >&2
@@ -98,7 +99,7 @@ main() {
   cd "$root"
   build_environments || { say "tests/run.sh: an environment could not be built" && exit 1; }
   if [ -n "$fast" ]; then
-    pytest_arguments=(--ignore=tests/stages --ignore=tests/test_end_to_end.py ${pytest_arguments[@]+"${pytest_arguments[@]}"})
+    pytest_arguments+=(--ignore=tests/stages --ignore=tests/test_end_to_end.py)
   fi
   export PATH="$root/native/venvs/dev/bin:$PATH"
   static_checks
@@ -106,7 +107,7 @@ main() {
   # conftest.py says them in pytest's summary, so that pytest's closing line stays the last.
   [ ${#failed[@]} -eq 0 ] || joined=$(printf '%s, ' "${failed[@]}")
   say "── pytest"
-  FAILED_CHECKS=${joined%, } python -m pytest ${pytest_arguments[@]+"${pytest_arguments[@]}"} </dev/null || code=$?
+  FAILED_CHECKS=${joined%, } python -m pytest "${pytest_arguments[@]}" </dev/null || code=$?
   [ ${#failed[@]} -eq 0 ] || code=1
   exit "$code"
 }
