@@ -81,8 +81,10 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
 
     write_json(ctx.outputs.diarization, diarization)
     write_rttm(ctx.outputs.rttm, diarization, ctx.name)
-    talk = ", ".join(f"{s.label} {s.total_s:.0f} s" for s in diarization.speakers)
-    ctx.log.info("voices: %d%s", len(diarization.speakers), f" ({talk})" if talk else "")
+    most = sorted(diarization.speakers, key=lambda speaker: -speaker.total_s)[:5]
+    talk = ", ".join(f"{speaker.label} {speaker.total_s:.0f} s" for speaker in most)
+    more = " …" if len(diarization.speakers) > len(most) else ""
+    ctx.log.info("voices: %d%s", len(diarization.speakers), f" ({talk}{more})" if talk else "")
 
 
 def load(options: Options, device: Device, threads: int, say: Callable[[str], None]) -> tuple[Any, Path, str]:
