@@ -325,19 +325,22 @@ class Hub:
         way = select_proxy(self._endpoint, get_environ_proxies(self._endpoint)) or self._endpoint
         parts = urlsplit(way if "://" in way else f"http://{way}")
         port = parts.port or (443 if parts.scheme == "https" else 80)
+        silent = f"no answer within {CONNECT_S:g} s"
         why: list[str] = []
 
         def connect() -> None:
             try:
                 socket.create_connection((parts.hostname or "", port), timeout=CONNECT_S).close()
                 why.append("")
+            except TimeoutError:
+                why.append(silent)
             except OSError as error:
                 why.append(error.strerror or str(error))
 
         thread = threading.Thread(target=connect, daemon=True)
         thread.start()
         thread.join(CONNECT_S)
-        reason = why[0] if why else f"no answer within {CONNECT_S:g} s"
+        reason = why[0] if why else silent
         return HubGoneError(f"{parts.hostname} cannot be reached ({reason.lower()})") if reason else None
 
     def comes_back(self) -> bool:
