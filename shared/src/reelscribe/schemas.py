@@ -116,8 +116,21 @@ class CrewMember(Artifact):
     job: str
 
 
+class Candidate(Artifact):
+    """A movie of TMDB that was found in a search: its score (0 to 1) and what that is made of."""
+
+    id: int
+    title: str
+    year: int | None = None
+    score: float
+    parts: dict[str, float]
+
+
 class Metadata(Artifact):
-    """What is known of the movie; `sources` says for each field where it came from."""
+    """What is known of the movie; `sources` says for each field where it came from.
+
+    `overviews`: by language (ISO 639-1), in those that help. `candidates`: whom the search found, the best first, used or not.
+    """
 
     title: str
     original_title: str | None = None
@@ -126,6 +139,7 @@ class Metadata(Artifact):
     runtime_min: float | None = None
     original_language: str | None = None
     overview: str | None = None
+    overviews: dict[str, str] = {}
     tmdb_id: int | None = None
     imdb_id: str | None = None
     collection: str | None = None
@@ -134,6 +148,7 @@ class Metadata(Artifact):
     cast: list[CastMember] = []
     crew: list[CrewMember] = []
     sources: dict[str, str] = {}
+    candidates: list[Candidate] = []
 
 
 # -- glossary/ ----------------------------------------------------------------------------------------------------------
@@ -144,7 +159,9 @@ TermKind = Literal["person", "character", "place", "organisation", "title", "oth
 class Term(Artifact):
     """A term of the movie: `weight` 0 to 1, `start`/`end` where it is known to matter only there.
 
-    `variants` are other right forms of it ("Rathore" of "Inspector Rathore"), to be matched as `text` is.
+    `variants` are other right forms of it ("Rathore", "Rathore-ji", "राठौर" of "Inspector Rathore"), to be matched as `text` is.
+    `risky`: those of its words that are also common words, or sound like one, and which: {"Hope": "hope", "Khan": "can"}.
+    `mentions`: when a subtitle track or a chapter's title says it; it may be said at other times too.
     """
 
     text: str
@@ -153,6 +170,8 @@ class Term(Artifact):
     source: str
     language: str | None = None
     variants: list[str] = []
+    risky: dict[str, str] = {}
+    mentions: list[Span] = []
     start: float | None = None
     end: float | None = None
 
@@ -165,7 +184,7 @@ class Replacement(Artifact):
 
 
 class Glossary(Artifact):
-    """All terms, the heaviest first; `never` are words that correction must leave alone."""
+    """All terms, the heaviest first; `never` are words that correction must leave alone. `pipeline`: what found names in texts."""
 
     terms: list[Term]
     replacements: list[Replacement] = []
