@@ -31,6 +31,14 @@ class Options(StageOptions, LanguageOption, FfmpegOption):
         pattern=r"^(auto|[1-9][0-9]{0,2}|[a-z]{2,3})$",
         help="audio track to transcribe: its number as players count them (1 is the first), its language code, or auto",
     )
+    audio_end: float = option(
+        0.0,
+        env="AUDIO_END",
+        unit="s",
+        ge=0,
+        allow_inf_nan=False,
+        help="leave out the sound from this time of the movie on, as --sample does; 0: leave out none",
+    )
 
 
 class Inputs(StageFiles):
@@ -87,7 +95,8 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     ctx.note("ffmpeg", ffmpeg.version(executable))
     try:
         with closing(decoded(executable, ctx.movie, track, contents.container)) as packets:
-            placed = timeline.place(counted(ctx, packets, contents.duration), wav, contents.duration)
+            end = round(ctx.options.audio_end * SAMPLE_RATE) or None
+            placed = timeline.place(counted(ctx, packets, contents.duration), wav, contents.duration, end)
     except ffmpeg.FfmpegError as error:
         if error.status < 0:  # killed, which is not the movie's fault
             raise
@@ -134,7 +143,7 @@ def mix_of(track: Stream) -> tuple[str, str]:
 def counted(ctx: Context[Options, Inputs, Outputs], packets: Iterator[tuple[int, bytes]], duration: float) -> Iterator[tuple[int, bytes]]:
     """The packets, with progress."""
     for start, data in packets:
-        ctx.progress.update(start / SAMPLE_RATE, duration)
+        ctx.progress.update(start / SAMPLE_RATE, ctx.options.audio_end or duration)
         yield start, data
 
 
@@ -143,6 +152,8 @@ def refuse_silence_and_cuts(ctx: Context[Options, Inputs, Outputs], contents: Co
     if not end:
         raise BadInputError("the audio track is empty", remedy="choose another with AUDIO_TRACK, or give another copy of the movie")
     promised = promised_end(contents)
+    if ctx.options.audio_end:
+        promised = min(promised, ctx.options.audio_end)
     tolerance = max(1.0, 0.002 * promised)
     if promised - end <= tolerance:
         return

@@ -252,6 +252,31 @@ def test_timestamps_beyond_the_movie_do_not_fill_the_disk(tmp_path: Path) -> Non
     assert made == [(1, 1000), (2, 1000)]
 
 
+@pytest.mark.parametrize(
+    ("end", "runs"),
+    [(1200, [(1, 1000), (2, 200)]), (1000, [(1, 1000)]), (2500, [(1, 1000), (2, 1000), (0, 500)]), (9000, [(1, 1000), (2, 1000), (0, 2000), (3, 1000)])],
+    ids=["in a packet", "between two", "in a gap", "beyond"],
+)
+def test_what_is_before_the_end_is_the_same(tmp_path: Path, end: int, runs: list[tuple[int, int]]) -> None:
+    found = timeline.place([(0, block(1, 1000)), (1000, block(2, 1000)), (4000, block(3, 1000))], tmp_path / "a.wav", 0.0, end)
+    with wave.open(str(tmp_path / "a.wav")) as f:
+        values = np.frombuffer(f.readframes(f.getnframes()), "<i2").tolist()
+    assert [(value, len(list(run))) for value, run in itertools.groupby(values)] == runs
+    assert found.num_samples == len(values)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_audio_end_leaves_out_sound_and_nothing_else(movie_dir: Path, tmp_path: Path, run_stage: Run, suffix: str) -> None:
+    movie = make(tmp_path / f"movie{suffix}", *PICTURE, *tone(1000, 20), "-t", "20", "-c:v", "mpeg2video", "-c:a", "ac3")
+    run_stage("demux", movie_dir, movie=movie)
+    whole, all_of_it = samples_of(movie_dir), media_of(movie_dir)
+    run_stage("demux", movie_dir, movie=movie, options=["--audio-end=3.5"])
+    assert np.array_equal(samples_of(movie_dir), whole[: round(3.5 * RATE)])
+    assert media_of(movie_dir) == all_of_it.model_copy(update={"num_samples": round(3.5 * RATE)})
+    run_stage("demux", movie_dir, movie=movie, options=["--audio-end=3600"])
+    assert media_of(movie_dir) == all_of_it
+
+
 # -- the mix ------------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ filters anew and they put in the silence from 0 once more.
 
 from __future__ import annotations
 
+import sys
 import wave
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,10 +31,10 @@ class Placed:
     dropped: int = 0
 
 
-def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float) -> Placed:
+def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end: int | None = None) -> Placed:
     """Write `packets` to `wav`: (first sample on the movie's timeline, 16-bit mono PCM at 16 kHz) each, in order.
 
-    duration: the movie's, in seconds; 0 when unknown.
+    duration: the movie's, in seconds; 0 when unknown. end: the sample to stop at; what is before it is the same with and without.
     """
     placed = Placed()
     last = round((duration + _BEYOND_S) * SAMPLE_RATE) if duration else None
@@ -46,7 +47,9 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float) -> P
             gap = start - placed.num_samples
             if (begun and abs(gap) <= _TOLERANCE) or (last is not None and start > last):
                 gap = 0
+            room = sys.maxsize if end is None else end - placed.num_samples
             if gap > 0:
+                gap = min(gap, room)
                 _silence(f, gap)
                 placed.num_samples += gap
                 placed.filled += gap if begun else 0
@@ -55,9 +58,12 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float) -> P
                 kept = data[-gap * _SAMPLE_BYTES :]
                 placed.dropped += (len(data) - len(kept)) // _SAMPLE_BYTES
                 data = kept
+            data = data[: (room - max(0, gap)) * _SAMPLE_BYTES]
             f.writeframesraw(data)
             placed.num_samples += len(data) // _SAMPLE_BYTES
             begun = True
+            if placed.num_samples == end:
+                break
     return placed
 
 
