@@ -1,4 +1,4 @@
-"""The movie taken apart: what it holds, and the dialogue as 16 kHz mono PCM.
+"""The movie taken apart: what it holds, the dialogue as 16 kHz mono PCM, and the subtitles it has already.
 
 Chooses the audio track (the one asked for; else no commentary, the movie's language, the default, most channels), mixes it to mono
 with the centre in front and puts it on the movie's own timeline: sample 0 of audio/audio.wav is the movie's time 0.
@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from demux import downmix, timeline, tracks
+from demux import downmix, subtitles, timeline, tracks
 from reelscribe import ffmpeg, probe
 from reelscribe.artifacts import atomic_path, require_space, write_json
 from reelscribe.device_manager import Device
@@ -48,6 +48,7 @@ class Inputs(StageFiles):
 class Outputs(StageFiles):
     audio: Path = artifact("audio/audio.wav")
     media: Path = artifact("media.json", schema=Media)
+    subtitles: tuple[Path, ...] = artifact("metadata/subtitles/*.srt")
 
 
 def engine(options: Options) -> Engine:
@@ -68,6 +69,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
         index=track.index, reason=reason, downmix=mix_of(track)[1], start=placed.offset / SAMPLE_RATE, language=track.language
     )
     media = Media(**{**dict(contents), "duration": max(contents.duration, end)}, audio=audio, num_samples=placed.num_samples)
+    extract_subtitles(ctx, contents)
     write_json(ctx.outputs.media, media)
 
 
@@ -109,6 +111,24 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     if placed.filled >= SAMPLE_RATE / 10:
         ctx.log.info("%.1f s of the sound are missing inside the track; silence stands for them", placed.filled / SAMPLE_RATE)
     return placed
+
+
+def extract_subtitles(ctx: Context[Options, Inputs, Outputs], contents: Contents) -> None:
+    """The movie's own text subtitles, for the names in them; a movie whose subtitles cannot be read is subtitled all the same."""
+    streams = subtitles.chosen(contents.streams)
+    if not streams:
+        return
+    try:
+        folder = ctx.movie_dir / "metadata" / "subtitles"
+        files = subtitles.write(ffmpeg.find(ctx.options.ffmpeg), ctx.movie, contents.container, streams, folder)
+    except ffmpeg.FfmpegError as error:
+        if error.status < 0:
+            raise
+        ctx.fallback(f"the subtitles that the movie has already cannot be read: {error.said}")
+        return
+    for file in files:
+        ctx.add_output(file)
+    ctx.log.info("subtitles in the movie: %s", ", ".join(s.language or "language unknown" for s in streams))
 
 
 def decoded(executable: str, movie: Path, track: Stream, container: str) -> Generator[tuple[int, bytes], None, None]:
@@ -184,7 +204,7 @@ def check(options: Options, device: Device) -> str:
     return f"{placed.num_samples / SAMPLE_RATE:.2f} s of {track.layout} {track.codec} decoded to mono by {ffmpeg.version(executable)}"
 
 
-STAGE = Stage(name="demux", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+STAGE = Stage(name="demux", revision=2, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
 
 if __name__ == "__main__":
     main(STAGE)

@@ -115,7 +115,54 @@ def test_media_json_says_what_the_movie_holds(movies: Path, movie_dir: Path, run
         ("video", "png", None, False, True),
     ]
     assert media.num_samples == len(samples_of(movie_dir)) == 3 * RATE
-    assert done.stdout.split() == [str(movie_dir / "audio" / "audio.wav"), str(movie_dir / "media.json")]
+    outputs = ("audio/audio.wav", "media.json", "metadata/subtitles/03.und.srt")
+    assert done.stdout.split() == [str(movie_dir / name) for name in outputs]
+
+
+# -- the subtitles that are there ---------------------------------------------------------------------------------------
+
+
+def cue(text: str) -> str:
+    return f"1\n00:00:00,500 --> 00:00:01,500\n{text}\n"
+
+
+@pytest.mark.parametrize(("suffix", "codec", "late"), [("mkv", "srt", 0), ("mkv", "ass", 0), ("mkv", "srt", 5), ("mp4", "mov_text", 0)])
+def test_subtitles_in_any_language_are_kept_as_srt(
+    tmp_path: Path, movie_dir: Path, run_stage: Run, suffix: str, codec: str, late: int
+) -> None:
+    """late: the container's clock does not begin at 0; the movie's does."""
+    (tmp_path / "en.srt").write_text(cue("Jaidev, come here!"), encoding="utf-8")
+    (tmp_path / "hi.srt").write_text(cue("जयदेव, इधर आओ!"), encoding="utf-8")
+    inputs = [*PICTURE, *tone(400), "-i", str(tmp_path / "hi.srt"), "-i", str(tmp_path / "en.srt")]
+    maps = ["-map", "0", "-map", "1", "-map", "2", "-map", "3", "-t", "3", "-output_ts_offset", str(late)]
+    tags = ["-metadata:s:s:0", "language=hin", "-metadata:s:s:1", "language=eng"]
+    movie = make(tmp_path / f"movie.{suffix}", *inputs, *maps, *tags, "-c:v", "libx264", "-c:a", "aac", "-c:s", codec)
+    done = run_stage("demux", movie_dir, movie=movie)
+    assert "subtitles in the movie: hi, en" in done.stderr
+    kept = {p.name: p.read_text(encoding="utf-8").split("\n") for p in (movie_dir / "metadata" / "subtitles").iterdir()}
+    assert sorted(kept) == ["02.hi.srt", "03.en.srt"]
+    times = "00:00:00,500 --> 00:00:01,500"
+    assert (kept["02.hi.srt"][1], kept["03.en.srt"][1]) == (times, times)
+    assert "जयदेव, इधर आओ!" in kept["02.hi.srt"][2]
+    assert "Jaidev, come here!" in kept["03.en.srt"][2]
+
+
+def test_subtitles_that_cannot_be_read_are_said_and_stop_nothing(movies: Path, tmp_path: Path, movie_dir: Path, run_stage: Run) -> None:
+    """An ffmpeg that fails as soon as subtitles are asked for."""
+    broken = tmp_path / "ffmpeg"
+    broken.write_text(
+        f'#!/bin/sh\ncase "$*" in *"-c:s srt"*) echo "no such decoder" >&2; exit 1 ;; esac\n'
+        f'exec "{imageio_ffmpeg.get_ffmpeg_exe()}" "$@"\n',
+        encoding="utf-8",
+    )
+    broken.chmod(0o755)
+    done = run_stage("demux", movie_dir, movie=movies / "two.mkv", env={"FFMPEG": str(broken)})
+    assert "warning: the subtitles that the movie has already cannot be read: no such decoder" in done.stderr
+    assert not list(movie_dir.glob("metadata/subtitles/*"))
+    assert media_of(movie_dir).num_samples == 3 * RATE
+
+
+# -- which track --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -254,7 +301,12 @@ def test_timestamps_beyond_the_movie_do_not_fill_the_disk(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("end", "runs"),
-    [(1200, [(1, 1000), (2, 200)]), (1000, [(1, 1000)]), (2500, [(1, 1000), (2, 1000), (0, 500)]), (9000, [(1, 1000), (2, 1000), (0, 2000), (3, 1000)])],
+    [
+        (1200, [(1, 1000), (2, 200)]),
+        (1000, [(1, 1000)]),
+        (2500, [(1, 1000), (2, 1000), (0, 500)]),
+        (9000, [(1, 1000), (2, 1000), (0, 2000), (3, 1000)]),
+    ],
     ids=["in a packet", "between two", "in a gap", "beyond"],
 )
 def test_what_is_before_the_end_is_the_same(tmp_path: Path, end: int, runs: list[tuple[int, int]]) -> None:
