@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import SecretStr, model_validator
+from pydantic import BaseModel, SecretStr, model_validator
 
 from reelscribe import settings
 from reelscribe.errors import BadInputError, ExitCode, UsageError
@@ -69,6 +69,26 @@ def test_the_strongest_place_wins_and_is_remembered(where: tuple[str, ...], tmp_
 
 def test_files_that_are_not_there_are_no_places(tmp_path: Path) -> None:
     assert [name for name, _ in layers({}, None, tmp_path / "nowhere")] == ["command line", "environment"]
+
+
+class Places(BaseModel):
+    """A path, and what may be a name or a path."""
+
+    folder: Path = option(Path("models"), env="FOLDER", help="a folder")
+    model: str = option("tiny", env="MODEL", help="a name or a folder")
+
+
+@pytest.mark.parametrize("said", ["FOLDER", "MODEL"])
+def test_paths_in_a_settings_file_start_from_its_folder(said: str, tmp_path: Path) -> None:
+    (tmp_path / "job" / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "job" / "my.env").write_text(f"{said}=models/mine\n")
+    options, _ = resolve("tiny", Places, layers({}, tmp_path / "job" / "my.env", None))
+    assert Path({"FOLDER": options.folder, "MODEL": options.model}[said]) == tmp_path / "job" / "models" / "mine"
+
+
+def test_a_name_with_a_slash_that_is_no_folder_there_stays_a_name(tmp_path: Path) -> None:
+    (tmp_path / "my.env").write_text("MODEL=openai/whisper-tiny\n")
+    assert resolve("tiny", Places, layers({}, tmp_path / "my.env", None))[0].model == "openai/whisper-tiny"
 
 
 def test_an_empty_value_counts_as_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

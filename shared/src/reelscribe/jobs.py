@@ -167,7 +167,7 @@ def job_settings(said: Iterable[str], env_file: Path | None) -> dict[str, str]:
         if key not in known:
             logger.get().warning("%s: %s is no setting of reelscribe%s", env_file, key, _suggestion(key, known))
         elif not known[key].secret:
-            kept[key] = _anchored(known[key], value, Path(env_file or "").absolute().parent)
+            kept[key] = settings.anchored(known[key], value, Path(env_file or "").absolute().parent)
     for pair in said:
         key, equals, value = pair.partition("=")
         if not equals or not key:
@@ -176,14 +176,8 @@ def job_settings(said: Iterable[str], env_file: Path | None) -> dict[str, str]:
             raise UsageError(f"{key} is no setting of reelscribe{_suggestion(key, known)}", remedy="native/config/.env.pipeline lists all")
         if known[key].secret:
             raise UsageError(f"{key} is a secret and would be kept in clear", remedy=f"set {key} in the environment or in an --env file")
-        kept[key] = _anchored(known[key], value, Path.cwd())
+        kept[key] = settings.anchored(known[key], value, Path.cwd())
     return kept
-
-
-def _anchored(setting: settings.Setting, value: str, folder: Path) -> str:
-    """`value` as it holds in any folder: paths are taken from `folder`, and so is what may be a name or a path when it is there."""
-    is_path = setting.path or ("/" in value and (folder / value).exists())
-    return str(folder / value) if is_path and value and not value.startswith("~") else value
 
 
 def _suggestion(key: str, known: Mapping[str, Any]) -> str:

@@ -223,17 +223,31 @@ def read_env_file(path: Path) -> dict[str, str]:
     return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
+class EnvFile(dict[str, str]):
+    """The values of a settings file, and the folder that its relative paths start from: its own."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(read_env_file(path))
+        self.folder = path.absolute().parent
+
+
+def anchored(setting: Setting, value: str, folder: Path) -> str:
+    """`value` as it holds in any folder: paths are taken from `folder`, and so is what may be a name or a path when it is there."""
+    is_path = setting.path or ("/" in value and (folder / value).exists())
+    return str(folder / value) if is_path and value and not value.startswith("~") else value
+
+
 def layers(command_line: Mapping[str, str], env_file: Path | None, movie_dir: Path | None) -> list[Layer]:
     """All places settings come from, the strongest first; each is (name, values by environment name)."""
     job = movie_dir / "job.env" if movie_dir else None
     found: list[Layer] = [("command line", command_line)]
     if env_file:
-        found.append((env_file.name, read_env_file(env_file)))
+        found.append((env_file.name, EnvFile(env_file)))
     if job and job.exists():
-        found.append(("job.env", read_env_file(job)))
+        found.append(("job.env", EnvFile(job)))
     found.append(("environment", os.environ))
     if PIPELINE_ENV.exists():
-        found.append((PIPELINE_ENV.name, read_env_file(PIPELINE_ENV)))
+        found.append((PIPELINE_ENV.name, EnvFile(PIPELINE_ENV)))
     return found
 
 
@@ -250,7 +264,8 @@ def resolve(stage: str, model: type[Options], found: Sequence[Layer]) -> tuple[O
         for source, layer in found:
             said = next((layer[name] for name in names if layer.get(name)), None)
             if said is not None:
-                values[setting.field], sources[setting.field] = said, source
+                at_home = anchored(setting, said, layer.folder) if isinstance(layer, EnvFile) else said
+                values[setting.field], sources[setting.field] = at_home, source
                 break
         else:
             sources[setting.field] = "default"
