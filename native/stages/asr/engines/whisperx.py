@@ -30,18 +30,22 @@ class CTranslate2Network:
     """See Network. Features: (1500, d_model), on the CPU, so that any of them can be decoded together."""
 
     def __init__(self, folder: Path, load: Load) -> None:
-        self._folder = folder
-        self._load = load
-        self._open()
+        from faster_whisper import WhisperModel
+
+        self._folder = str(folder)
+        self._device = {"device": load.device, "compute_type": load.compute}
+        self._threads = load.threads
+        self._model: Any = WhisperModel(self._folder, local_files_only=True, cpu_threads=self._threads, **self._device)
+        self._used = False
         self.languages = frozenset(self._model.supported_languages)
         self.tokenizer = cache(self._tokenizer)
 
-    def _open(self) -> None:
-        from faster_whisper import WhisperModel
+    def _reopen(self) -> None:
+        """The weights alone, with new threads; the tokenizer would take longer than a small model."""
+        import ctranslate2
 
-        self._model: Any = None  # the one before must go first: two may not fit
-        device = {"device": self._load.device, "compute_type": self._load.compute, "cpu_threads": self._load.threads}
-        self._model = WhisperModel(str(self._folder), local_files_only=True, **device)
+        self._model.model = None  # it must go first: two may not fit
+        self._model.model = ctranslate2.models.Whisper(self._folder, intra_threads=self._threads, **self._device)
         self._used = False
 
     def _tokenizer(self, language: str, task: Task) -> Tokenizer:
@@ -76,7 +80,7 @@ class CTranslate2Network:
         import ctranslate2
 
         if self._used:
-            self._open()
+            self._reopen()
         ctranslate2.set_random_seed(seed)
 
     def sample(self, features: Any, prompt: list[int], temperature: float) -> Hypothesis:
