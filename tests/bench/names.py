@@ -1,0 +1,120 @@
+"""How many names are right, with and without bias and correction: the set in tests/names through the real stages.
+
+    native/venvs/dev/bin/python tests/bench/names.py [--half tuning|held-out]… [--engine whisper|sphinx]… [--work FOLDER]
+
+Each half is a movie of three minutes with a cast. Detectors and diarization run once for a half; then each engine decodes it with and
+without bias, and post-ner corrects names or does not. `whisper` is the fixture Whisper, which knows the words of the sentences and a
+quarter of the names. Needs libespeak-ng. What is in FOLDER already is not made again. Tables in Markdown on stdout, for docs/quality.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from reelscribe.evaluate import names as named
+from reelscribe.evaluate import text
+from reelscribe.evaluate.made import Made
+from reelscribe.evaluate.references import Expected, Reference
+from reelscribe.evaluate.score import Score
+from reelscribe.stage_table import NATIVE, ROOT
+
+sys.path.append(str(ROOT / "tests" / "names"))
+import name_set
+import render
+
+ENGINES = {"whisper": ["--env", str(ROOT / "examples" / "station.env")], "sphinx": ["--backend", "sphinx"]}
+HEADER = ("engine", "bias", "correction", "name recall", "precision", "known names", "new names", "WER", "corrections", "false /1000 words")
+
+
+def pipeline(movie: Path, out: Path, *arguments: str) -> Path:
+    """Run stages of pipeline.sh; the movie directory."""
+    command = [str(NATIVE / "pipeline.sh"), "--out", str(out), "--set", "OFFLINE=true", "--set", "DEVICE=cpu", *arguments, str(movie)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return out / movie.stem
+
+
+def cell(movie: Path, start: Path, out: Path, *arguments: str) -> Path:
+    """A copy of the movie directories in `start`, gone on with."""
+    if not out.exists():
+        shutil.copytree(start, out)
+    return pipeline(movie, out, *arguments)
+
+
+def cells(half: str, engine: str, work: Path) -> list[tuple[str, str, Path]]:
+    """(bias, correction, movie directory) of the four."""
+    movie = work / half / "names.mkv"
+    if not (work / half / "movie.json").exists():
+        render.render(half, work / half)
+    heard = work / half / "heard"
+    pipeline(movie, heard, "--to", "diarization")
+    found = []
+    for bias, correction in itertools.product(("off", "on"), ("off", "on")):
+        settings = [*ENGINES[engine], *(["--no-bias"] if bias == "off" else [])]
+        decoded = work / half / f"{engine}-bias-{bias}"
+        cell(movie, heard, decoded, *settings, "--only", "asr")
+        corrected = work / half / f"{engine}-bias-{bias}-correction-{correction}"
+        settings += ["--set", f"CORRECT_NAMES={'true' if correction == 'on' else 'false'}"]
+        found.append((bias, correction, cell(movie, decoded, corrected, *settings, "--only", "post-ner")))
+    return found
+
+
+def row(half: str, truth: Path, movie_dir: Path) -> list[str]:
+    """The numbers of one cell."""
+    made = Made.read(movie_dir)
+    reference = Reference.read([truth / "reference.json"], truth / "names.txt")
+    scores = {score.key: score for score in [*text.scores(made, reference, "en"), *named.scores(made, reference)]}
+    known = {name.name for name in name_set.names(half) if name.fixture == "English"}
+    assert reference.names
+    groups = [[n for n in reference.names if (n.text in known) is wanted] for wanted in (True, False)]
+    false = scores["false_corrections"]
+    done = f"{false.detail['right']} right, {false.detail['in_vain']} in vain, {len(false.detail['false'])} false"
+    return [
+        scores["name_recall"].shown,
+        scores["name_precision"].shown,
+        *(recall(made, reference, group).shown for group in groups),
+        scores["wer"].shown,
+        done if false.detail["corrections"] else "–",
+        f"{false.value:.1f}" if false.detail["corrections"] else "–",
+    ]
+
+
+def recall(made: Made, reference: Reference, group: Sequence[Expected]) -> Score:
+    """Of some of the names."""
+    only = Reference(pieces=reference.pieces, names=list(group))
+    return next(score for score in named.scores(made, only) if score.key == "name_recall")
+
+
+def say(cells: Sequence[str]) -> None:
+    """A line of a table, at once."""
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    """A table for each half."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--half", choices=name_set.HALVES, action="append", help="default: both")
+    parser.add_argument("--engine", choices=list(ENGINES), action="append", help="default: both")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="where everything is kept (default: nowhere)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        work = (args.work or Path(scratch)).absolute()
+        for half in args.half or name_set.HALVES:
+            print(f"\n{half}\n")
+            say(HEADER)
+            say(["---"] * len(HEADER))
+            for engine in args.engine or ENGINES:
+                for bias, correction, movie_dir in cells(half, engine, work):
+                    say([engine, bias, correction, *row(half, work / half, movie_dir)])
+
+
+if __name__ == "__main__":
+    main()
