@@ -2,7 +2,8 @@
 
 From TMDB (themoviedb.org) when TMDB_TOKEN holds an account's "API Read Access Token"; what it does not say comes from the .nfo
 (Kodi, Jellyfin) or movie.json beside the movie, then from the file name. Without a token, a network or a sure match the stage
-says so and goes on with the rest. Answers are kept for up to six months in the movie directory (metadata/cache) and per user.
+says so and goes on with the rest; whom the search found, and with which scores, is kept all the same. Answers are kept for up to
+six months in the movie directory (metadata/cache) and per user.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
-from reelscribe.schemas import Media, Metadata
+from reelscribe.schemas import Candidate, Media, Metadata
 from reelscribe.settings import LanguageOption, StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main, movie_file
 from tmdb import sidecar
@@ -84,8 +85,8 @@ def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     known = [*read_sidecars(ctx), read_name(ctx.movie)]
-    online = ask_tmdb(ctx, known)
-    metadata = merge([*online, *known])
+    online, candidates = ask_tmdb(ctx, known)
+    metadata = merge([*online, *known]).model_copy(update={"candidates": candidates})
     write_json(ctx.outputs.metadata, metadata)
     used = list(dict.fromkeys(metadata.sources.values()))
     year = f" ({metadata.year})" if metadata.year else ""
@@ -109,12 +110,13 @@ def read_name(movie: Path) -> Source:
     return filename.read(movie)
 
 
-def ask_tmdb(ctx: Context[Options, Inputs, Outputs], known: list[Source]) -> list[Source]:
-    """What TMDB knows (or the cache of it), as no or one source; why there is none is said."""
+def ask_tmdb(ctx: Context[Options, Inputs, Outputs], known: list[Source]) -> tuple[list[Source], list[Candidate]]:
+    """What TMDB knows (or the cache of it), as no or one source, and whom a search found; why there is no source is said."""
     from tmdb import answers
     from tmdb.client import NotCachedError, TmdbError
 
     once_mended = ""
+    candidates: list[Candidate] = []
     try:
         client = make_client(ctx.options, [ctx.movie_dir / "metadata" / "cache", ctx.options.tmdb_cache_dir])
         found = look_up(ctx, client, merge(known))
@@ -124,13 +126,13 @@ def ask_tmdb(ctx: Context[Options, Inputs, Outputs], known: list[Source]) -> lis
         # Neither another key nor a network that works again makes the stage out of date.
         why_not, once_mended = str(error), "; --only tmdb --force asks TMDB again"
     else:
-        ctx.note("candidates", [{"id": s.candidate.tmdb_id, "is": str(s.candidate), "score": s.score, **s.parts} for s in found.ranked])
+        candidates = [scored.recorded for scored in found.ranked]
         if found.movie:
-            return [answers.source(found.movie)]
+            return [answers.source(found.movie, None if ctx.options.language == "auto" else ctx.options.language)], candidates
         why_not = found.why_not
     given = [Source("TMDB_ID", {"tmdb_id": ctx.options.tmdb_id})] if ctx.options.tmdb_id else []
     ctx.fallback(f"{why_not}: the movie is described by " + " and ".join(source.name for source in known) + once_mended)
-    return given
+    return given, candidates
 
 
 def make_client(options: Options, folders: list[Path]) -> Client:
@@ -191,7 +193,7 @@ def check(options: Options, device: Device) -> str:
     return f"{said}; TMDB accepts the key"
 
 
-STAGE = Stage(name="tmdb", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, facts=facts)
+STAGE = Stage(name="tmdb", revision=2, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, facts=facts)
 
 if __name__ == "__main__":
     main(STAGE)

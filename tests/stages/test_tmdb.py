@@ -43,6 +43,14 @@ NIGHT_TRAIN: dict[str, Any] = {
     "alternative_titles": {
         "titles": [{"iso_3166_1": "US", "title": "Night Express", "type": ""}, {"iso_3166_1": "IN", "title": "Raat Ki Rail"}]
     },
+    "translations": {
+        "translations": [
+            {"iso_3166_1": "IN", "iso_639_1": "hi", "data": {"title": "रात की रेल", "overview": "राठौर मुंबई में रेल में चढ़ते हैं।"}},
+            {"iso_3166_1": "DE", "iso_639_1": "de", "data": {"title": "Der Nachtzug", "overview": "Rathore steigt in einen Zug."}},
+            {"iso_3166_1": "FR", "iso_639_1": "fr", "data": {"title": "", "overview": "Rathore prend un train."}},
+            {"iso_3166_1": "CA", "iso_639_1": "fr", "data": {"title": "", "overview": "La même chose."}},
+        ]
+    },
 }
 
 
@@ -82,7 +90,7 @@ class FakeTmdb(http.server.ThreadingHTTPServer):
         if movie is None:
             return 404, {"success": False, "status_code": 34, "status_message": "The resource you requested could not be found."}
         asked_for = query.get("append_to_response", [""])[0].split(",")
-        extras = ("credits", "keywords", "alternative_titles")
+        extras = ("credits", "keywords", "alternative_titles", "translations")
         return 200, {key: value for key, value in movie.items() if key not in extras or key in asked_for}
 
 
@@ -162,16 +170,36 @@ def test_the_movie_is_found_by_the_title_and_year_in_its_file_name(ask: Any, tmd
         {"name": "Second Actor", "character": "Inspector Rathore", "order": 1, "gender": "male"},
     ]
     assert metadata["crew"] == [{"name": "A Director", "job": "Director"}]
-    assert metadata["alternative_titles"] == ["Night Express"]
+    assert metadata["alternative_titles"] == ["Night Express", "रात की रेल", "Der Nachtzug"]
     assert metadata["collection"] == "Night Train Collection"
     assert metadata["keywords"] == ["mumbai (bombay), india"]
     assert set(metadata["sources"].values()) == {"TMDB"}
     assert "warning" not in said
     assert tmdb.paths == ["/search/movie", "/movie/77"]
     assert {key for _, key in tmdb.seen} == {f"Bearer {CANARY}"}
+    (candidate,) = metadata["candidates"]
+    assert (candidate["id"], candidate["title"], candidate["year"]) == (77, "The Night Train", 2006)
+    assert candidate["parts"] == {"title": 1.0, "year": 1.0, "runtime": 0.5, "language": 0.5}
+    assert candidate["score"] == 0.9  # 0.6 + 0.2 + 0.15 / 2 + 0.05 / 2
     manifest = json.loads((movie_dir / "manifests" / "02_tmdb.json").read_text(encoding="utf-8"))
-    assert manifest["notes"]["candidates"][0]["id"] == 77
     assert manifest["fallbacks"] == []
+
+
+@pytest.mark.parametrize(("options", "languages"), [((), ["en", "hi"]), (("--language=fr",), ["en", "hi", "fr"])])
+def test_the_plot_is_kept_in_the_languages_that_help(ask: Any, tmdb: FakeTmdb, options: tuple[str, ...], languages: list[str]) -> None:
+    """English, the original language, the language of the subtitles; not all of the world's."""
+    metadata, _ = ask(*options)
+    assert list(metadata["overviews"]) == languages
+    assert metadata["overview"] == metadata["overviews"]["en"] == NIGHT_TRAIN["overview"]
+    assert metadata["overviews"]["hi"].startswith("राठौर")
+    assert metadata["overviews"].get("fr", "Rathore prend un train.") == "Rathore prend un train."
+    assert tmdb.paths == ["/search/movie", "/movie/77"]  # no request more
+
+
+def test_without_an_english_plot_there_is_still_the_original_one(ask: Any, tmdb: FakeTmdb) -> None:
+    tmdb.movies = [{**NIGHT_TRAIN, "overview": ""}]
+    metadata, _ = ask()
+    assert ("overview" in metadata, list(metadata["overviews"])) == (False, ["hi"])
 
 
 def test_an_id_needs_no_search(ask: Any, tmdb: FakeTmdb) -> None:
@@ -226,9 +254,30 @@ def test_two_movies_of_one_name_are_told_apart_by_the_length_of_the_file(ask: An
     metadata, said = ask()
     assert "are equally likely; TMDB_ID settles it: the movie is described by file name" in said
     assert "cast" not in metadata["sources"]
+    assert [(c["id"], c["score"]) for c in metadata["candidates"]] == [(1, 0.9), (77, 0.9)]
     media = {"container": "mkv", "duration": 121 * 60, "streams": [], "num_samples": 0}
     media["audio"] = {"index": 0, "reason": "", "downmix": "", "start": 0}
     (movie_dir / "media.json").write_text(json.dumps(media), encoding="utf-8")
+    metadata, _ = ask()
+    assert metadata["tmdb_id"] == 77
+    assert [(c["id"], c["parts"]["runtime"]) for c in metadata["candidates"]] == [(77, 1.0), (1, 0.185)]
+    assert ask("--tmdb-id=1", "--force")[0]["runtime_min"] == 95  # whoever knows better is believed
+
+
+def test_those_that_cannot_win_are_kept_too_and_cost_no_request(ask: Any, tmdb: FakeTmdb) -> None:
+    tmdb.movies = [{**NIGHT_TRAIN, "id": 5, "title": "Bus", "original_title": "Bus"}, NIGHT_TRAIN]
+    metadata, _ = ask()
+    assert [c["id"] for c in metadata["candidates"]] == [77, 5]
+    assert metadata["candidates"][1]["score"] < 0.6
+    assert tmdb.paths == ["/search/movie", "/movie/77"]
+
+
+def test_the_original_title_is_searched_when_the_other_finds_nothing(ask: Any, tmdb: FakeTmdb, movie: Path) -> None:
+    movie.with_suffix(".nfo").write_text(
+        "<movie><title>My own name for it</title><originaltitle>Raat Ki Rail</originaltitle><year>2006</year></movie>", encoding="utf-8"
+    )
+    found = tmdb.answer
+    tmdb.answer = lambda path, query: found(path, query) if query.get("query") != ["My own name for it"] else (200, {"results": []})  # type: ignore[method-assign]
     assert ask()[0]["tmdb_id"] == 77
 
 
@@ -451,6 +500,8 @@ KODI = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
   <actor><name>Second</name><role>Rathore</role><order>1</order></actor>
   <actor><name>First</name><role>Jai</role><order>0</order></actor>
   <actor><name>A Director</name><role>Director</role><type>Director</type></actor>
+  <actor><name>A Composer</name><role></role><type>Composer</type></actor>
+  <localtitle>Nachtzug</localtitle><style>noir</style><outline>A plot on two lines</outline>
 </movie>
 https://www.themoviedb.org/movie/77-the-night-train
 """
@@ -465,17 +516,23 @@ def test_without_a_key_the_nfo_describes_the_movie(run_stage: RunStage, movie_di
     assert metadata == {
         "title": "The Night Train",
         "original_title": "Raat Ki Rail",
-        "alternative_titles": [],
+        "alternative_titles": ["Nachtzug"],
         "year": 2006,
         "runtime_min": 118.0,
-        "overview": "A plot on two lines & more.",
+        "overview": "A plot on two lines & more. A plot on two lines",
+        "overviews": {},
         "tmdb_id": 77,
         "imdb_id": "tt0000077",
         "collection": "Night Train",
         "genres": ["Thriller", "Crime"],
-        "keywords": ["train"],
+        "keywords": ["train", "noir"],
         "cast": [{"name": "First", "character": "Jai", "order": 0}, {"name": "Second", "character": "Rathore", "order": 1}],
-        "crew": [{"name": "A Director", "job": "Director"}, {"name": "A Writer", "job": "Writer"}],
+        "crew": [
+            {"name": "A Director", "job": "Director"},
+            {"name": "A Writer", "job": "Writer"},
+            {"name": "A Composer", "job": "Composer"},
+        ],
+        "candidates": [],
         "sources": dict.fromkeys(metadata["sources"], "The.Night.Train.2006.1080p.nfo"),
     }
     movie.with_suffix(".nfo").write_text("<movie><title>Another</title></movie>", encoding="utf-8")
@@ -532,6 +589,11 @@ def test_a_hostile_nfo_is_said_and_stops_nothing(run_stage: RunStage, movie_dir:
         ("<?xml version='1.0' encoding='UTF-16'?><movie><title>Wide</title></movie>".encode("utf-16"), {"title": "Wide"}),
         (b"<?xml version='1.0' encoding='ISO-8859-1'?><movie><title>Am\xe9lie</title></movie>", {"title": "Amélie"}),
         (b"<movie><title>T</title><id>tt0000077</id></movie>", {"title": "T", "imdb_id": "tt0000077"}),
+        (
+            b"<movie><name>T</name><fileinfo><streamdetails><video><durationinseconds>6000</durationinseconds></video>"
+            b"</streamdetails></fileinfo><outline>Jai runs.</outline></movie>",
+            {"title": "T", "runtime_min": 100.0, "overview": "Jai runs."},
+        ),
         (b"<movie><title>T</title><set>Old style</set></movie>", {"title": "T", "collection": "Old style"}),
         (b"<movie><title>T</title><year>24</year><runtime>long</runtime><uniqueid type='tmdb'>x</uniqueid></movie>", {"title": "T"}),
         (b"\xc9\xcd\xcd a release \xcd\xcd\xbb http://www.imdb.com/title/tt0000077 ", {"imdb_id": "tt0000077"}),

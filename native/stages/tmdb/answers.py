@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,7 +10,8 @@ from pydantic import BaseModel
 from tmdb.fields import Source, year_of
 
 SOURCE = "TMDB"
-APPENDED = "credits,keywords,alternative_titles"
+ENGLISH = "en"  # what TMDB answers in when it is asked for no other
+APPENDED = "credits,keywords,alternative_titles,translations"
 # The order is ours: who is most likely to be named first.
 JOBS = ("Director", "Writer", "Screenplay", "Story", "Novel", "Dialogue", "Original Music Composer", "Producer")
 _GENDERS = {1: "female", 2: "male", 3: "other"}
@@ -87,8 +89,22 @@ class _Titles(BaseModel):
     titles: list[_Title] = []
 
 
+class _Translated(BaseModel):
+    title: str | None = None
+    overview: str | None = None
+
+
+class _Translation(BaseModel):
+    iso_639_1: str
+    data: _Translated = _Translated()
+
+
+class _Translations(BaseModel):
+    translations: list[_Translation] = []
+
+
 class MovieAnswer(Answer):
-    """/movie/{id} with credits, keywords and alternative titles appended"""
+    """/movie/{id} with credits, keywords, alternative titles and translations appended"""
 
     id: int
     title: str
@@ -103,16 +119,25 @@ class MovieAnswer(Answer):
     credits: _Credits = _Credits()
     keywords: _Keywords = _Keywords()
     alternative_titles: _Titles = _Titles()
+    translations: _Translations = _Translations()
 
     @property
     def titles(self) -> list[str]:
         """All titles, each once, the main one first."""
+        translated = [t.data.title or "" for t in self.translations.translations]
         others = [t.title for t in self.alternative_titles.titles]
-        return [t for t in dict.fromkeys([self.title, self.original_title or "", *others]) if t]
+        return [t for t in dict.fromkeys([self.title, self.original_title or "", *others, *translated]) if t]
+
+    def overviews(self, languages: Iterable[str]) -> dict[str, str]:
+        """The plot in those of `languages` (ISO 639-1) that there are; of several countries' the first."""
+        told = {t.iso_639_1: t.data.overview for t in reversed(self.translations.translations) if t.data.overview}
+        told |= {ENGLISH: self.overview} if self.overview else {}
+        return {language: told[language] for language in dict.fromkeys(languages) if language in told}
 
 
-def source(movie: MovieAnswer) -> Source:
-    """The fields of Metadata."""
+def source(movie: MovieAnswer, subtitle_language: str | None) -> Source:
+    """The fields of Metadata; texts in English, the original language and that of the subtitles."""
+    overviews = movie.overviews(code for code in (ENGLISH, movie.original_language, subtitle_language) if code)
     cast = sorted(movie.credits.cast, key=lambda actor: actor.order)
     crew = sorted((c for c in movie.credits.crew if c.job in JOBS), key=lambda c: JOBS.index(c.job))
     fields: dict[str, Any] = {
@@ -123,6 +148,7 @@ def source(movie: MovieAnswer) -> Source:
         "runtime_min": movie.runtime or None,
         "original_language": movie.original_language,
         "overview": movie.overview,
+        "overviews": overviews,
         "tmdb_id": movie.id,
         "imdb_id": movie.imdb_id,
         "collection": movie.belongs_to_collection.name if movie.belongs_to_collection else None,

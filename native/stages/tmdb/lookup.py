@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 
 from tmdb.answers import APPENDED, FindAnswer, MovieAnswer, Result, SearchAnswer
 from tmdb.client import Client, NotFoundError
@@ -35,10 +36,10 @@ def by_imdb_id(client: Client, imdb_id: str) -> MovieAnswer:
 
 
 def by_title(client: Client, wanted: Wanted) -> Lookup:
-    """Search with the year, then without it: it may be wrong by one, and a doubtful match may be due to it. Raises TmdbError."""
+    """Search by each title with the year, then without it: it may be wrong by one, and doubt may be due to it. Raises TmdbError."""
     lookup = Lookup(why_not="TMDB finds nothing")
-    for year in dict.fromkeys((wanted.year, None)):
-        params = {"query": wanted.titles[0], **({"year": str(year)} if year else {})}
+    for title, year in product(wanted.titles, dict.fromkeys((wanted.year, None))):
+        params = {"query": title, **({"year": str(year)} if year else {})}
         results = client.get("/search/movie", SearchAnswer, **params).results
         if not results:
             continue
@@ -56,6 +57,7 @@ def _choose(client: Client, wanted: Wanted, results: list[Result]) -> Lookup:
     pages = {c.tmdb_id: by_id(client, c.tmdb_id) for c in near}
     ranked = rank(wanted, [_of_page(pages[c.tmdb_id]) for c in near])
     why_not = doubt(ranked)
+    ranked += [s for s in first if s.candidate.tmdb_id not in pages]
     if why_not:
         return Lookup(why_not=f"no sure match at TMDB: {why_not}; TMDB_ID settles it", ranked=ranked)
     return Lookup(movie=pages[ranked[0].candidate.tmdb_id], ranked=ranked)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from reelscribe import schemas
+
 # A title alone, with nothing against it, gives 0.8; an exact title that is off in year and runtime gives 0.63.
 WEIGHTS = {"title": 0.6, "year": 0.2, "runtime": 0.15, "language": 0.05}
 UNKNOWN = 0.5
@@ -47,6 +49,13 @@ class Scored:
     candidate: Candidate
     score: float
     parts: dict[str, float]
+
+    @property
+    def recorded(self) -> schemas.Candidate:
+        """For the metadata."""
+        parts = {name: round(part, 3) for name, part in self.parts.items()}
+        found = self.candidate
+        return schemas.Candidate(id=found.tmdb_id, title=found.titles[0], year=found.year, score=round(self.score, 3), parts=parts)
 
 
 def rank(wanted: Wanted, candidates: list[Candidate]) -> list[Scored]:

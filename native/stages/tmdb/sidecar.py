@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MAX_BYTES = 2 << 20
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _TMDB_PAGE = re.compile(r"themoviedb\.org/movie/(\d{1,9})")
+_JOBS = frozenset({"Director", "Writer", "Producer", "Composer", "Creator"})
 _IMDB_PAGE = re.compile(r"imdb\.com/title/(tt\d{7,9})")
 
 
@@ -70,7 +71,8 @@ def _json(name: str, content: bytes) -> dict[str, Any]:
         raise SidecarError(f"{name} is not used: {where}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
         raise SidecarError(f"{name} is not used: it is not JSON ({error})") from error
-    fields.pop("sources", None)
+    for written_by_us in ("sources", "candidates"):
+        fields.pop(written_by_us, None)
     return fields
 
 
@@ -117,28 +119,51 @@ def _movie(root: Element) -> dict[str, Any]:
     ids = {str(e.get("type", "")).lower(): _text(e) for e in root.iter("uniqueid")}
     tmdb_id = ids.get("tmdb") or _first(root, "tmdbid")
     imdb_id = next((i for i in (ids.get("imdb"), _first(root, "imdbid"), _first(root, "id")) if i and re.fullmatch(r"tt\d{7,9}", i)), None)
-    runtime = re.match(r"\d{1,4}", _first(root, "runtime"))
+    title = _first(root, "title") or _first(root, "localtitle") or _first(root, "name")
+    others = [t for tag in ("title", "localtitle", "name") for t in _all(root, tag)]
     return {
-        "title": _first(root, "title"),
+        "title": title,
         "original_title": _first(root, "originaltitle"),
+        "alternative_titles": [t for t in dict.fromkeys(others) if t != title],
         "year": year_of(_first(root, "year")) or year_of(_first(root, "premiered")) or year_of(_first(root, "releasedate")),
-        "runtime_min": float(runtime[0]) if runtime else None,
-        "overview": _first(root, "plot") or _first(root, "outline"),
+        "runtime_min": _runtime_min(root),
+        "overview": _plot(root),
         "tmdb_id": int(tmdb_id) if re.fullmatch(r"[1-9]\d{0,8}", tmdb_id) else None,
         "imdb_id": imdb_id,
         "collection": _first(root, "set/name") or _first(root, "set"),
         "genres": _all(root, "genre"),
-        "keywords": _all(root, "tag"),
+        "keywords": list(dict.fromkeys(_all(root, "tag") + _all(root, "style"))),
         "cast": list(_cast(root)),
-        "crew": [{"name": n, "job": "Director"} for n in _all(root, "director")]
-        + [{"name": n, "job": "Writer"} for n in dict.fromkeys(_all(root, "credits") + _all(root, "writer"))],
+        "crew": _crew(root),
     }
 
 
+def _runtime_min(root: Element) -> float | None:
+    """As the movie's page has it, else as the file's length was measured."""
+    minutes = re.match(r"\d{1,4}", _first(root, "runtime"))
+    seconds = re.match(r"\d{1,6}", _first(root, "fileinfo/streamdetails/video/durationinseconds"))
+    return float(minutes[0]) if minutes else round(int(seconds[0]) / 60, 1) if seconds else None
+
+
+def _plot(root: Element) -> str:
+    """What happens; an outline that tells something else comes behind the plot."""
+    plot = _first(root, "plot") or _first(root, "review")
+    outline = _first(root, "outline")
+    return plot if outline in plot else f"{plot} {outline}".strip()
+
+
+def _crew(root: Element) -> list[dict[str, str]]:
+    """Kodi names them by their work, Jellyfin among the actors too."""
+    found = [(name, "Director") for name in _all(root, "director")]
+    found += [(name, "Writer") for name in _all(root, "credits") + _all(root, "writer")]
+    found += [(_first(a, "name"), kind) for a in root.iterfind("actor") if (kind := _first(a, "type")) in _JOBS and _first(a, "name")]
+    return [{"name": name, "job": job} for name, job in dict.fromkeys(found)]
+
+
 def _cast(root: Element) -> Iterator[dict[str, Any]]:
-    """Actors by <order> where it is given; Jellyfin also keeps directors and writers as <actor> with a <type>."""
+    """Actors by <order> (Jellyfin: <sortorder>) where it is given; Jellyfin keeps others as <actor> with a <type>, too."""
     actors = [a for a in root.iterfind("actor") if _first(a, "name") and (_first(a, "type") or "Actor") in ("Actor", "GuestStar")]
-    orders = [_first(a, "order") for a in actors]
+    orders = [_first(a, "order") or _first(a, "sortorder") for a in actors]
     ranked = sorted(range(len(actors)), key=lambda i: int(orders[i]) if re.fullmatch(r"\d{1,6}", orders[i]) else i)
     for order, i in enumerate(ranked):
         yield {"name": _first(actors[i], "name"), "character": _first(actors[i], "role"), "order": order}
