@@ -81,6 +81,12 @@ def test_an_echo_of_the_prompt_is_told_from_talk(text, echo):
 
 TALK = "Of all the gin joints in all the towns in all the world, she walks into mine."
 
+HINDI = (
+    "मैं कल शाम को स्टेशन पर तुम्हारा इंतज़ार कर रहा था, पर तुम नहीं आईं। मैंने सोचा कि शायद गाड़ी देर से आई होगी, इसलिए मैं वहीं बैठा रहा। "
+    "फिर बारिश शुरू हो गई और सब लोग घर चले गए। आज सुबह माँ ने बताया कि तुम पुल के रास्ते बाज़ार चली गई थीं। अगर तुम मुझे पहले ही बता देतीं तो मैं भी तुम्हारे साथ चलता। "
+    "अब रात हो गई है, और कल सुबह हमें फिर स्टेशन जाना है।"
+)
+
 
 def text_verdicts(text, logprob=-0.3, no_speech=0.01, seconds=6.0):
     return gates.of_text(text, logprob, no_speech, [Span(start=0, end=seconds)])
@@ -102,6 +108,8 @@ def text_verdicts(text, logprob=-0.3, no_speech=0.01, seconds=6.0):
         (text_verdicts("Thank you for watching. " * 12, seconds=30), ["repetitive", "loop"]),
         (text_verdicts("la la la la la la"), ["loop"]),
         (text_verdicts("मैं स्टेशन पर हूँ और तुम कहाँ हो?"), []),
+        (text_verdicts(HINDI, seconds=30), []),  # in UTF-8 it is 2.5 times as long as zlib makes it
+        (text_verdicts("मैं कल शाम को स्टेशन पर था। " * 9, seconds=30), ["repetitive", "loop"]),
     ],
 )
 def test_a_verdict_names_what_is_wrong(found, expected):
@@ -195,6 +203,7 @@ class Script:
     heard: dict = field(default_factory=lambda: {"en": 0.99})
     translated: Hypothesis | None = None
     asked: list = field(default_factory=list)
+    timed: list = field(default_factory=list)
 
     def tokenizer(self, language, task):
         return Letters(language, task)
@@ -221,7 +230,8 @@ class Script:
         self.asked.append(("chance", temperature))
         return self.chance.get(temperature, self.biased)
 
-    def times(self, features, tokenizer, texts, seconds):
+    def times(self, features, tokenizer, prompts, texts, seconds):
+        self.timed += prompts
         found = []
         for text, length in zip(texts, seconds, strict=True):
             words, tokens = tokenizer.split_to_word_tokens(text)
@@ -325,6 +335,26 @@ def test_tokens_without_an_end_last_to_the_end():
         (2.0, 9.0, False),
     ]
     assert split([], TIMES, 9.0) == []
+
+
+def test_what_lasts_no_time_or_is_said_after_the_end_is_left_out():
+    phantom, late = (TIMES + 100, 66, TIMES + 100), (TIMES + 450, 68, TIMES + 460)
+    assert [s.tokens for s in split([TIMES, 65, *phantom, TIMES + 100, 67, TIMES + 200, *late, TIMES + 460, 69], TIMES, 9.0)] == [
+        [65],
+        [67],
+    ]
+
+
+def test_words_are_timed_after_the_prompt_they_were_heard_with():
+    # Without it a name that only the prompt made likely has no probability.
+    script = Script(GOOD)
+    decode(script)
+    assert script.timed == script.asked and script.timed[0][0] == SOT_PREV
+    # A prompt and a text that do not fit into the decoder together: of a context that is full the text matters.
+    names = [f"name {n:02}" for n in range(24)]
+    script = Script(said((0.0, 30.0, "I told you so, and I tell you once again. " * 6)), plain=GOOD)
+    decode(script, terms=names, prompt_max_terms=24, seconds=30)
+    assert len(script.asked[0]) > 200 and script.timed[0] == script.asked[0][-3:]
 
 
 # -- translation --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asr import formats
 from asr.engines import Backend, Load
-from asr.engines.whisper import WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
+from asr.engines.whisper import CONTEXT, WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
 from reelscribe import wav
 from reelscribe.manifest import Engine
 from reelscribe.schemas import Plan
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _FRAMES_PER_S = 100
-_CONTEXT = 448
 # MLX would keep as much freed memory as the machine has.
 _CACHE_BYTES = 512 * 2**20
 
@@ -102,7 +101,7 @@ class MlxNetwork:
 
     def _decode(self, features: Any, prompt: list[int], temperature: float) -> Hypothesis:
         """prompt: <|startofprev|> and what follows it, if there is, and then the language's and the task's tokens."""
-        from mlx_whisper.decoding import DecodingOptions, decode
+        from mlx_whisper.decoding import DecodingOptions, DecodingTask
 
         tokenizer: Any = self.tokenizer("en", "transcribe")
         start = prompt.index(tokenizer.sot)
@@ -111,23 +110,66 @@ class MlxNetwork:
             language = tokenizer.decode_with_timestamps([prompt[start + 1]])[2:-2]
             task = "translate" if prompt[start + 2] == tokenizer.translate else "transcribe"
         options = DecodingOptions(task=task, language=language, temperature=temperature, prompt=prompt[1:start] or None, fp16=self._half)
-        result: Any = decode(self._model, features[None], options)[0]
-        room = min(_CONTEXT // 2, _CONTEXT - len(prompt))
+        decoding = DecodingTask(self._model, options)
+        decoding.logit_filters.insert(0, _Forwards(tokenizer, len(prompt)))
+        result: Any = decoding.run(features[None])[0]
+        room = min(CONTEXT // 2, CONTEXT - len(prompt))
         tokens = [token for token in result.tokens if token != tokenizer.eot]
         return Hypothesis(tokens, float(result.avg_logprob), float(result.no_speech_prob), full=len(tokens) >= room - 1)
 
     def times(
-        self, features: Sequence[Any], tokenizer: Tokenizer, texts: Sequence[list[int]], seconds: Sequence[float]
+        self,
+        features: Sequence[Any],
+        tokenizer: Tokenizer,
+        prompts: Sequence[list[int]],
+        texts: Sequence[list[int]],
+        seconds: Sequence[float],
     ) -> list[list[TimedWord]]:
         """See Network."""
-        return [self._times(f, tokenizer, list(text), s) for f, text, s in zip(features, texts, seconds, strict=True)]
+        told = [_Told(tokenizer, prompt) for prompt in prompts]
+        return [self._times(f, t, list(text), s) for f, t, text, s in zip(features, told, texts, seconds, strict=True)]
 
-    def _times(self, features: Any, tokenizer: Tokenizer, text: list[int], seconds: float) -> list[TimedWord]:
+    def _times(self, features: Any, tokenizer: Any, text: list[int], seconds: float) -> list[TimedWord]:
         from mlx_whisper.timing import find_alignment
 
         frames = min(round(WINDOW_S * _FRAMES_PER_S), max(2, round(seconds * _FRAMES_PER_S)))
         words = find_alignment(_Encoded(self._model), tokenizer, text, features, frames)
         return [TimedWord(w.word, len(w.tokens), float(w.start), float(w.end), float(w.probability)) for w in words]
+
+
+class _Told:
+    """A tokenizer for find_alignment(), with what the decoder was told as all that comes before the text."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: list[int]) -> None:
+        self._tokenizer = tokenizer
+        self.sot_sequence = prompt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+
+class _Forwards:
+    """A filter of logits (1, num_tokens): no timestamp before the last one, no segment without length. `begin`: tokens before the first.
+
+    Whisper's rule; mlx_whisper 0.4.3 has it too, but takes the place of the last timestamp for its token, and then it forbids nothing.
+    """
+
+    def __init__(self, tokenizer: Any, begin: int) -> None:
+        self._zero: int = tokenizer.timestamp_begin
+        self._begin = begin
+
+    def apply(self, logits: Any, tokens: Any) -> Any:
+        """See mlx_whisper.decoding.LogitFilter."""
+        import mlx.core as mx
+
+        (said,) = tokens[:, self._begin :].tolist()
+        last = next((token for token in reversed(said) if token >= self._zero), None)
+        if last is None:
+            return logits
+        # A segment may begin when the one before ends, but takes time itself.
+        begins = said[-1] == last and len(said) > 1 and said[-2] < self._zero
+        number = mx.arange(logits.shape[-1])
+        return mx.where((number >= self._zero) & (number < last + (not begins)), -mx.inf, logits)
 
 
 class _Encoded:

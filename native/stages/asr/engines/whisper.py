@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Task = Literal["transcribe", "translate"]
 
 WINDOW_S = 30.0
+# Positions that its decoder has, of which what it says may take half.
+CONTEXT = 448
 # Whisper counts time in these.
 TICK_S = 0.02
 # Whisper's own (transcribe.py).
@@ -89,9 +91,16 @@ class Network(Protocol):
         """One by chance."""
 
     def times(
-        self, features: Sequence[Any], tokenizer: Tokenizer, texts: Sequence[list[int]], seconds: Sequence[float]
+        self,
+        features: Sequence[Any],
+        tokenizer: Tokenizer,
+        prompts: Sequence[list[int]],
+        texts: Sequence[list[int]],
+        seconds: Sequence[float],
     ) -> list[list[TimedWord]]:
-        """When the words of each are said. texts: tokens of text alone; seconds: how much of the 30 s is sound."""
+        """When the words of each are said. prompts: as for decode(), each of any length; texts: tokens of text alone; seconds: how much of
+        the 30 s is sound.
+        """
 
 
 @dataclass(frozen=True)
@@ -313,12 +322,19 @@ class Whisper:
             if not these:
                 continue
             texts = [[token for piece in sliced[n] for token in piece.tokens] for n in these]
+            prompts = [self._told(parts[n], text) for n, text in zip(these, texts, strict=True)]
             seconds = [len(parts[n].samples) / wav.SAMPLE_RATE for n in these]
             tokenizer = self._network.tokenizer(language, "transcribe")
-            timed = self._network.times([parts[n].features for n in these], tokenizer, texts, seconds)
+            timed = self._network.times([parts[n].features for n in these], tokenizer, prompts, texts, seconds)
             for number, words in zip(these, timed, strict=True):
                 found[number] = words
         return found
+
+    def _told(self, part: Part, text: Sequence[int]) -> list[int]:
+        """What the decoder was told before `text`: a name that only the prompt made likely is unlikely without. If both have room."""
+        prompt = self._tokens(part, part.prompt, "transcribe")
+        # <|notimestamps|> and <|endoftext|> stand around the text.
+        return prompt if len(prompt) + len(text) + 2 <= CONTEXT else self._tokens(part, bias.Prompt(), "transcribe")
 
     def _spread(self, part: Part, slices: Sequence[Slice]) -> Iterator[TimedWord]:
         tokenizer = self._network.tokenizer(part.language, "translate")
@@ -343,7 +359,10 @@ class Slice:
 
 
 def split(tokens: Sequence[int], timestamp_begin: int, seconds: float) -> list[Slice]:
-    """Slices between timestamp tokens. What has no end lasts to the end of the part, which is `seconds` long."""
+    """Slices between timestamp tokens. What has no end lasts to the end of the part, which is `seconds` long.
+
+    What lasts no time is left out, as Whisper does it (transcribe.py), and what would be said after the sound has ended.
+    """
     slices: list[Slice] = []
     start, text = 0.0, []
     for token in tokens:
@@ -351,12 +370,11 @@ def split(tokens: Sequence[int], timestamp_begin: int, seconds: float) -> list[S
             text.append(token)
             continue
         at = min(seconds, (token - timestamp_begin) * TICK_S)
-        if text:
-            slices.append(Slice(text, start, max(start, at)))
-            text = []
-        start = at
-    if text:
-        slices.append(Slice(text, start, max(start, seconds), closed=False))
+        if text and at > start:
+            slices.append(Slice(text, start, at))
+        start, text = at, []
+    if text and seconds > start:
+        slices.append(Slice(text, start, seconds, closed=False))
     return slices
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr import formats
 from asr.engines import Backend, Load
-from asr.engines.whisper import WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
+from asr.engines.whisper import CONTEXT, WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
 from reelscribe import wav
 from reelscribe.manifest import Engine
 from reelscribe.schemas import Plan
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 BEAM = 5
-_CONTEXT = 448
 _TICKS_PER_S = 50
 
 
@@ -91,9 +90,9 @@ class CTranslate2Network:
 
     def _generate(self, features: Sequence[Any], prompts: Sequence[list[int]], **search: Any) -> list[Hypothesis]:
         results = self._model.model.generate(
-            _stacked(features), prompts, max_length=_CONTEXT, return_scores=True, return_no_speech_prob=True, suppress_tokens=[-1], **search
+            _stacked(features), prompts, max_length=CONTEXT, return_scores=True, return_no_speech_prob=True, suppress_tokens=[-1], **search
         )
-        room = min(_CONTEXT // 2, _CONTEXT - len(prompts[0]))
+        room = min(CONTEXT // 2, CONTEXT - len(prompts[0]))
         found = []
         for result in results:
             tokens = list(result.sequences_ids[0])
@@ -103,12 +102,21 @@ class CTranslate2Network:
         return found
 
     def times(
-        self, features: Sequence[Any], tokenizer: Tokenizer, texts: Sequence[list[int]], seconds: Sequence[float]
+        self,
+        features: Sequence[Any],
+        tokenizer: Tokenizer,
+        prompts: Sequence[list[int]],
+        texts: Sequence[list[int]],
+        seconds: Sequence[float],
     ) -> list[list[TimedWord]]:
-        """See Network."""
-        frames = [min(self._model.feature_extractor.nb_max_frames, max(2, round(s * 2 * _TICKS_PER_S))) for s in seconds]
-        found = self._model.model.align(_stacked(features), list(tokenizer.sot_sequence), [list(text) for text in texts], frames)
-        return [_timed(text, alignment, tokenizer) for text, alignment in zip(texts, found, strict=True)]
+        """See Network. CTranslate2 takes one prompt for a call."""
+        found: dict[int, list[TimedWord]] = {}
+        for prompt in dict.fromkeys(map(tuple, prompts)):
+            these = [number for number, other in enumerate(prompts) if tuple(other) == prompt]
+            frames = [min(self._model.feature_extractor.nb_max_frames, max(2, round(seconds[n] * 2 * _TICKS_PER_S))) for n in these]
+            aligned = self._model.model.align(_stacked([features[n] for n in these]), list(prompt), [list(texts[n]) for n in these], frames)
+            found.update((n, _timed(list(texts[n]), alignment, tokenizer)) for n, alignment in zip(these, aligned, strict=True))
+        return [found[number] for number in range(len(texts))]
 
 
 def _timed(text: list[int], alignment: Any, tokenizer: Tokenizer) -> list[TimedWord]:
