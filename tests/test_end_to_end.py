@@ -14,6 +14,7 @@ import av
 import jiwer
 import pysubs2
 import pytest
+from conftest import python_of
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.database.util import load_rttm
 from pyannote.metrics.diarization import DiarizationErrorRate
@@ -54,6 +55,16 @@ class Station:
         """The cues of the SRT file."""
         return list(pysubs2.load(str(self.dir / "subtitles" / "station.en.srt")))
 
+    def scores(self, movie_dir: Path) -> dict[str, Any]:
+        """What reelscribe.evaluate measures of `movie_dir` against the example's truth."""
+        truth = ROOT / "examples" / "station"
+        references = [f"--reference={truth / name}" for name in ("station.json", "station.rttm")]
+        command = [str(python_of("core")), "-m", "reelscribe.evaluate", str(movie_dir), *references, f"--names={truth / 'names.txt'}"]
+        done = subprocess.run([*command, "--json"], env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        scores: dict[str, Any] = json.loads(done.stdout)["scores"]
+        return scores
+
     def products(self) -> dict[str, bytes]:
         """What must be the same bytes after every run."""
         patterns = ("transcription/*.json", "corrected/*.json", "subtitles/*", "*.subtitled.*")
@@ -63,6 +74,11 @@ class Station:
 def transcript_of(movie_dir: Path) -> Transcript:
     """The corrected transcript."""
     return Transcript.model_validate_json((movie_dir / "corrected" / "transcript.json").read_bytes())
+
+
+def shown(scores: dict[str, Any]) -> str:
+    """In a line."""
+    return ", ".join(f"{key} {score['value']} {score['unit']}" for key, score in scores.items())
 
 
 def plain(text: str) -> str:
@@ -121,6 +137,19 @@ def test_who_speaks_when(station: Station, measured: Callable[[str], None]) -> N
     assert error <= 0.20
 
 
+def test_the_example_is_measured_against_its_references(station: Station, measured: Callable[[str], None]) -> None:
+    """docs/quality.md has the command."""
+    scores = station.scores(station.dir)
+    truth = ROOT / "examples" / "station"
+    (hypothesis,) = load_rttm(station.dir / "diarization" / "diarization.rttm").values()
+    whole = Timeline([Segment(0, TRUTH["duration"])])
+    error = DiarizationErrorRate(collar=0.25)(load_rttm(truth / "station.rttm")["station"], hypothesis, uem=whole)
+    assert scores["der_collar"]["value"] == pytest.approx(100 * error, abs=0.1)
+    assert scores["name_recall"]["whole"] == sum(len(re.findall("Jai|Karl|Kathryn|Sarah|Stephen", s["text"])) for s in TRUTH["sentences"])
+    assert scores["speech_shown"]["value"] > 75
+    measured(f"examples/station.mp4, PocketSphinx: {shown(scores)}")
+
+
 def test_the_words_are_scored(station: Station, measured: Callable[[str], None]) -> None:
     transcript = transcript_of(station.dir)
     said, heard = plain(" ".join(s["text"] for s in TRUTH["sentences"])), plain(" ".join(s.text for s in transcript.segments))
@@ -137,6 +166,7 @@ def test_the_command_with_the_tiny_whisper(station: Station, measured: Callable[
     said, heard = plain(" ".join(s["text"] for s in TRUTH["sentences"])), plain(" ".join(s.text for s in transcript.segments))
     error = jiwer.wer(said, heard)
     measured(f"examples/station.mp4: WER {error:.1%} (the tiny Whisper, with bias and alignment)")
+    measured(f"examples/station.mp4, the tiny Whisper: {shown(station.scores(tmp_path / 'out' / 'station'))}")
     assert not transcript.draft
     assert error <= 0.10
 
