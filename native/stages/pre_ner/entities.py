@@ -75,12 +75,40 @@ class Finder:
         return list(found.values())
 
 
-def finder(text: str, known: Iterable[Name], trained: list[Trained]) -> Finder:
-    """A Finder for the language of `text` that knows the names `known` already."""
+class Finders:
+    """A Finder for each language that is met, all of which know the names `known`."""
+
+    def __init__(self, known: Iterable[Name], trained: list[Trained]) -> None:
+        self._patterns = [{"label": "PERSON", "pattern": form, "id": name.text} for name in known for form in (name.text, *name.variants)]
+        self._trained = trained
+        self._made: dict[str, Finder] = {}
+
+    def of(self, text: str, language: str | None = None) -> Finder:
+        """For texts in `language`; where that is not known, whatever `text` seems to be in."""
+        code = language or self.language(text)
+        if code not in self._made:
+            self._made[code] = _finder(code, self._patterns, self._trained)
+        return self._made[code]
+
+    def language(self, text: str) -> str:
+        """What `text` seems to be in."""
+        return language_of(text, {t.language for t in self._trained})
+
+    @property
+    def pipelines(self) -> list[str]:
+        """What was used, each once."""
+        return list(dict.fromkeys(finder.pipeline for finder in self._made.values()))
+
+    @property
+    def refused(self) -> list[str]:
+        """What should have been used and could not, each once."""
+        return list(dict.fromkeys(reason for finder in self._made.values() for reason in finder.refused))
+
+
+def _finder(language: str, patterns: list[dict[str, Any]], trained: list[Trained]) -> Finder:
+    """The language's own trained pipeline, else one for any language, else rules."""
     import spacy
 
-    language = language_of(text, {t.language for t in trained})
-    patterns = [{"label": "PERSON", "pattern": form, "id": name.text} for name in known for form in (name.text, *name.variants)]
     refused = []
     for choice in for_language(language, trained):
         try:
@@ -90,13 +118,23 @@ def finder(text: str, known: Iterable[Name], trained: list[Trained]) -> Finder:
             continue
         _add_ruler(nlp, "known", patterns, before="ner")
         return Finder(nlp, str(choice), refused)
-    nlp = spacy.blank(language)
+    nlp = _blank(language)
     nlp.add_pipe("sentencizer")
     _add_ruler(nlp, "known", patterns)
     if language == ENGLISH:
         _add_ruler(nlp, "rules", list(_english_rules()))
         _add_ruler(nlp, "capitals", list(_capitals()))
-    return Finder(nlp, f"blank {language} + entity_ruler", refused)
+    return Finder(nlp, f"blank {nlp.lang} + entity_ruler", refused)
+
+
+def _blank(language: str) -> Language:
+    """spaCy's tokenizer of the language; where it has none, that for any language."""
+    import spacy
+
+    try:
+        return spacy.blank(language)
+    except ImportError:
+        return spacy.blank(ANY_LANGUAGE)
 
 
 def language_of(text: str, others: set[str]) -> str:

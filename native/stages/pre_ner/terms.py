@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from pre_ner import names
-from pre_ner.entities import Entity, Finder, place_of
+from pre_ner.entities import Entity, Finder, Finders, place_of
 from pre_ner.names import Name
-from reelscribe.schemas import Chapter, Metadata, Term, TermKind
+from pre_ner.subtitles import joined
+from reelscribe.schemas import Chapter, Metadata, Span, Term, TermKind
 
 # Leads are named most: from 0.9 down by billing. Actors are in the credits, not in the dialogue.
 LEAD, LESS_EACH, LEAST_CHARACTER = 0.9, 0.03, 0.4
@@ -21,7 +21,7 @@ WEIGHTS: dict[str, float] = {
     "chapters": 0.5,
     "keywords": 0.3,
     "title": 0.3,
-    "collection": 0.25,
+    "collection": 0.15,
     "cast": 0.15,
     "crew": 0.1,
     "file name": 0.1,
@@ -29,15 +29,6 @@ WEIGHTS: dict[str, float] = {
 }
 _FILE_NAME = "file name"
 _UNNAMED_CHAPTER = re.compile(r"^\W*(?:(?:chapter|scene|part|kapitel|chapitre|cap[ií]tulo|capitolo)\W*)?[\d\W]*$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The term with this text is likely between `start` and `end` (seconds)."""
-
-    text: str
-    start: float
-    end: float
 
 
 def characters(metadata: Metadata) -> Iterator[Term]:
@@ -71,11 +62,14 @@ def titles(metadata: Metadata) -> Iterator[Term]:
         yield _term(Name(title), "title", WEIGHTS["alternative titles"], "alternative titles")
 
 
-def from_overview(metadata: Metadata, finder: Finder) -> Iterator[Term]:
-    """Who and what the plot names."""
-    for entity in finder.find(metadata.overview or ""):
-        if not entity.known:
-            yield _term(_name(entity), entity.kind, WEIGHTS[f"overview {entity.kind}"], "overview")
+def from_overviews(metadata: Metadata, finders: Finders) -> Iterator[Term]:
+    """Who and what the plot names, in every language it is told in."""
+    texts = {text: language for language, text in metadata.overviews.items()}
+    for text in dict.fromkeys([metadata.overview or "", *texts]):
+        language = texts.get(text)
+        for entity in finders.of(text, language).find(text):
+            if not entity.known:
+                yield _term(_name(entity), entity.kind, WEIGHTS[f"overview {entity.kind}"], "overview", language)
 
 
 def from_keywords(metadata: Metadata, finder: Finder) -> Iterator[Term]:
@@ -92,24 +86,21 @@ def from_keywords(metadata: Metadata, finder: Finder) -> Iterator[Term]:
                 yield _term(_name(entity), entity.kind, WEIGHTS["keywords"], "keywords")
 
 
-def from_chapters(chapters: Iterable[Chapter], finder: Finder) -> tuple[list[Term], list[Evidence]]:
-    """New names in the chapters' titles, and when these and known ones are likely."""
-    found: list[Term] = []
-    evidence: list[Evidence] = []
+def from_chapters(chapters: Iterable[Chapter], finder: Finder) -> Iterator[Term]:
+    """Names in the chapters' titles, which are likely there; known ones under their known text."""
     for chapter in chapters:
         if _UNNAMED_CHAPTER.match(chapter.title):
             continue
         for entity in finder.find(chapter.title, capitals=False):
-            evidence.append(Evidence(entity.known or entity.text, chapter.start, chapter.end))
-            if not entity.known:
-                found.append(_term(_name(entity), entity.kind, WEIGHTS["chapters"], "chapters"))
-    return found, evidence
+            name = Name(entity.known) if entity.known else _name(entity)
+            term = _term(name, entity.kind, WEIGHTS["chapters"], "chapters")
+            yield term.model_copy(update={"mentions": [Span(start=chapter.start, end=chapter.end)]})
 
 
 def merged(terms: Iterable[Term]) -> list[Term]:
     """Each term once, the heaviest first, as it was listed among equals; a time range makes it another term.
 
-    The heaviest one's spelling and source stay, any kind is better than "other", and variants add up.
+    The heaviest one's spelling and source stay, any kind is better than "other", variants and mentions add up.
     """
     groups: dict[tuple[str, float | None, float | None], list[Term]] = {}
     for term in terms:
@@ -121,7 +112,8 @@ def _merge(group: list[Term]) -> Term:
     ranked = sorted(group, key=lambda term: -term.weight)
     kind = next((term.kind for term in ranked if term.kind != "other"), "other")
     variants = dict.fromkeys(variant for term in ranked for variant in term.variants if variant != ranked[0].text)
-    return ranked[0].model_copy(update={"kind": kind, "variants": list(variants)})
+    mentions = joined(span for term in group for span in term.mentions)
+    return ranked[0].model_copy(update={"kind": kind, "variants": list(variants), "mentions": mentions})
 
 
 def _name(entity: Entity) -> Name:

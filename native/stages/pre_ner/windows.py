@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pre_ner import glossary_file
-from pre_ner.terms import Evidence
 from reelscribe.schemas import BiasWindow, BiasWindows, Term
 
 # Below are actors, crew and guesses: told to expect them, a decoder hears them in noise and silence.
 LEAST_WEIGHT = 0.2
-# What a chapter's title names comes before everything but what the user asked for.
-EVIDENCE_BONUS = 0.5
+# What subtitles or a chapter's title name there comes before everything but what the user asked for.
+MENTION_BONUS = 0.5
 
 
-def plan(
-    duration: float, terms: Sequence[Term], evidence: Sequence[Evidence], *, window_s: float, stride_s: float, limit: int
-) -> BiasWindows:
+def plan(duration: float, terms: Sequence[Term], *, window_s: float, stride_s: float, limit: int) -> BiasWindows:
     """Windows of `window_s` every `stride_s` over `duration` seconds, each with the `limit` most important terms."""
     windows = [
-        BiasWindow(start=start, end=end, terms=_expected(start, end, terms, evidence)[:limit])
-        for start, end in _spans(duration, window_s, stride_s)
+        BiasWindow(start=start, end=end, terms=_expected(start, end, terms)[:limit]) for start, end in _spans(duration, window_s, stride_s)
     ]
     return BiasWindows(window_s=window_s, stride_s=stride_s, windows=windows)
 
@@ -34,13 +30,13 @@ def _spans(duration: float, window_s: float, stride_s: float) -> Iterator[tuple[
         count += 1
 
 
-def _expected(start: float, end: float, terms: Sequence[Term], evidence: Sequence[Evidence]) -> list[str]:
+def _expected(start: float, end: float, terms: Sequence[Term]) -> list[str]:
     """Texts of the terms that may be spoken between `start` and `end`, the most important first, each once."""
-    likely = {e.text for e in evidence if e.start < end and start < e.end}
     there = [t for t in terms if t.weight >= LEAST_WEIGHT and _overlaps(t, start, end)]
 
     def importance(term: Term) -> tuple[bool, float]:
-        return term.weight >= glossary_file.WEIGHT, term.weight + EVIDENCE_BONUS * (term.text in likely)
+        mentioned = any(m.start < end and start < m.end for m in term.mentions)
+        return term.weight >= glossary_file.WEIGHT, term.weight + MENTION_BONUS * mentioned
 
     return list(dict.fromkeys(term.text for term in sorted(there, key=importance, reverse=True)))
 
