@@ -307,6 +307,57 @@ def test_an_engine_of_another_environment_is_named_with_it(run_stage, movie_dir,
     assert "MLX Whisper is not in this environment" in done.stderr and "venvs/asr-mlx" in done.stderr
 
 
+@pytest.mark.parametrize("backend", ["whisperx", "mlx"])
+def test_somebodys_model_of_the_hub_is_converted_when_it_is_transformers(run_whisper, movie_dir, station_inputs, models_dir, backend):
+    folder = models_dir / "somebody--whisper-tiny-voices"
+    if not folder.exists():
+        shutil.copytree(MODEL, folder)
+    said = " ".join(station_inputs(50))
+    run_whisper(backend, "--model=somebody/whisper-tiny-voices", "--bias=false", "--language=en")
+    assert transcript(movie_dir).model == "somebody/whisper-tiny-voices"
+    assert jiwer.wer(plain(said), plain(" ".join(s.text for s in transcript(movie_dir).segments))) < 0.5
+
+
+# Run with the Python of MLX: decodes by chance, hot, and prints the timestamps.
+HOT = """
+import json, sys
+sys.path.append(sys.argv[1])
+from pathlib import Path
+from asr import formats
+from asr.engines import Load
+from asr.engines.mlx import MlxNetwork
+from reelscribe import wav
+load = Load(backend="mlx", model=sys.argv[2], models_dir=sys.argv[3], language="en")
+network = MlxNetwork(formats.ready(load), load)
+tokenizer = network.tokenizer("en", "transcribe")
+(features,) = network.encode([wav.read(Path(sys.argv[4]), 0, 25)])
+found = []
+for seed in range(3):
+    network.start_sampling(seed)
+    said = network.sample(features, list(tokenizer.sot_sequence), 1.2)
+    found.append((said.logprob, [t - tokenizer.timestamp_begin if t >= tokenizer.timestamp_begin else None for t in said.tokens]))
+print(json.dumps(found))
+"""
+
+
+def test_timestamps_of_mlx_go_forwards(station_inputs, movie_dir, models_dir, child_environment):
+    station_inputs(31)
+    command = [python_of("asr-mlx"), "-c", HOT, str(NATIVE / "stages"), str(MODEL), str(models_dir), str(movie_dir / "audio" / "audio.wav")]
+    done = subprocess.run(command, env=child_environment, check=True, capture_output=True, text=True)
+    for logprob, tokens in json.loads(done.stdout.splitlines()[-1]):
+        times = [token for token in tokens if token is not None]
+        assert len(times) > 4 and times == sorted(times)
+        # A segment takes time.
+        assert all(begin < end for begin, *text, end in segments_of(tokens) if text)
+        assert -10 < logprob < 0
+
+
+def segments_of(tokens):
+    """Begin, text and end of every segment that has an end."""
+    edges = [n for n, token in enumerate(tokens) if token is not None]
+    return [tokens[a : b + 1] for a, b in pairwise(edges)]
+
+
 def test_apples_gpu_stands_idle_and_the_log_says_why(run_whisper, movie_dir, write_inputs):  # noqa: F811
     write_inputs(np.zeros(16000))
     done = run_whisper("whisperx", "--device=mps")

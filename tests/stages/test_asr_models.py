@@ -105,3 +105,29 @@ def test_the_weights_are_taken_once_and_files_of_others_are_left() -> None:
     assert choose_files(files, ["config.json", "weights.npz"]) == (["config.json", "weights.npz"], [])
     files = resolve_model("tiny", "whisperx", PLAIN).files
     assert choose_files(files, ["README.md", "config.json", "model.bin", "tokenizer.json", "vocabulary.txt"])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "chosen"),
+    [("whisperx", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer.json"]), ("mlx", ["config.json", "model.safetensors"])],
+)
+def test_somebodys_repository_may_have_the_weights_of_transformers(engine: str, chosen: list[str]) -> None:
+    theirs = [
+        "README.md",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "pytorch_model.bin",
+        "tokenizer.json",
+        "vocab.json",
+    ]
+    assert choose_files(resolve_model("somebody/whisper-hindi", engine, PLAIN).files, theirs) == (chosen, [])
+    # What is in the engine's own format already is not converted, and OpenAI's names mean that format.
+    own = ["config.json", "model.bin", "model.safetensors", "tokenizer.json", "vocabulary.json", "weights.npz"]
+    assert "model.safetensors" not in choose_files(resolve_model("somebody/whisper-hindi", engine, PLAIN).files, own)[0]
+    assert choose_files(resolve_model("small", engine, PLAIN).files, theirs)[1]
+    # Weights in pickles are not read.
+    assert (
+        "safetensors"
+        in choose_files(resolve_model("somebody/whisper-old", engine, PLAIN).files, ["config.json", "pytorch_model.bin"])[1][0]
+    )

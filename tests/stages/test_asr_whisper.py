@@ -82,8 +82,9 @@ def test_an_echo_of_the_prompt_is_told_from_talk(text, echo):
 TALK = "Of all the gin joints in all the towns in all the world, she walks into mine."
 
 HINDI = (
-    "मैं कल शाम को स्टेशन पर तुम्हारा इंतज़ार कर रहा था, पर तुम नहीं आईं। मैंने सोचा कि शायद गाड़ी देर से आई होगी, इसलिए मैं वहीं बैठा रहा। "
-    "फिर बारिश शुरू हो गई और सब लोग घर चले गए। आज सुबह माँ ने बताया कि तुम पुल के रास्ते बाज़ार चली गई थीं। अगर तुम मुझे पहले ही बता देतीं तो मैं भी तुम्हारे साथ चलता। "
+    "मैं कल शाम को स्टेशन पर तुम्हारा इंतज़ार कर रहा था, पर तुम नहीं आईं। मैंने सोचा कि शायद गाड़ी देर से आई होगी, "
+    "इसलिए मैं वहीं बैठा रहा। फिर बारिश शुरू हो गई और सब लोग घर चले गए। आज सुबह माँ ने बताया कि तुम पुल के रास्ते "
+    "बाज़ार चली गई थीं। अगर तुम मुझे पहले ही बता देतीं तो मैं भी तुम्हारे साथ चलता। "
     "अब रात हो गई है, और कल सुबह हमें फिर स्टेशन जाना है।"
 )
 
@@ -325,8 +326,17 @@ def test_where_nothing_was_heard_the_prompt_may_be_the_reason():
 def test_a_window_without_speech_is_told_nothing():
     script = Script(GOOD)
     whisper = Whisper(Load(backend="script", model="", language="en"), script)
-    whisper.decode([Window(id=0, start=0, end=10, speech=[], terms=["Ilsa"])], [np.zeros(160000, np.float32)])
+    list(whisper.decode([Window(id=0, start=0, end=10, speech=[], terms=["Ilsa"])], [np.zeros(160000, np.float32)]))
     assert script.asked[0][0] == SOT
+
+
+def test_a_window_is_given_as_soon_as_it_is_settled():
+    # A worker that says nothing for long is taken for hung: what a whole batch takes must not add up.
+    loop = said((0.0, 9.6, "Here we go again. " * 9))
+    script = Script(loop, chance={0.2: GOOD})
+    whisper = Whisper(Load(backend="script", model="", language="en"), script)
+    decoded = whisper.decode([window(n, 10 * n, 10 * n + 10) for n in range(3)], [np.zeros(160000, np.float32)] * 3)
+    assert [(found.window, sum(asked[0] == "chance" for asked in script.asked)) for found in decoded] == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_tokens_without_an_end_last_to_the_end():

@@ -9,16 +9,20 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asr.models import resolve_model
 from reelscribe import device_manager, logger
 from reelscribe.errors import MissingToolError, UsageError
 from reelscribe.models import Found, ModelNeed, lacking, locate
 
-_HF_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+if TYPE_CHECKING:
+    from asr.engines import Load
+
 _CONVERTED = "converted"
 _COPIED = ("tokenizer.json", "preprocessor_config.json", "generation_config.json")
+# What only a folder in the engine's own format has.
+_OWN_WEIGHTS = {"whisperx": ("model.bin",), "mlx": ("weights.safetensors", "weights.npz")}
 
 
 def need(name: str, backend: str, *, device: str, translate: bool) -> ModelNeed:
@@ -26,23 +30,9 @@ def need(name: str, backend: str, *, device: str, translate: bool) -> ModelNeed:
     return resolve_model(name, backend, device_manager.probe(), device=device, translate=translate)
 
 
-def find(wanted: ModelNeed, models_dir: Path) -> Found | None:
-    """Where it is on this machine, in its engine's format or as transformers' weights; None when it is not there."""
-    found = locate(wanted, models_dir)
-    if found is None and wanted.is_folder:
-        folder = Path(wanted.repo).expanduser().absolute()
-        return Found(folder) if is_transformers(folder) else None
-    return found
-
-
-def is_transformers(folder: Path) -> bool:
-    """Whether `folder` holds a Whisper as Hugging Face transformers writes it."""
-    return all((folder / name).is_file() for name in _HF_FILES)
-
-
 def require(wanted: ModelNeed, models_dir: Path, backend: str) -> Found:
-    """As find(). Raises UsageError for a folder that holds no such model, MissingToolError for a model that is not there."""
-    found = find(wanted, models_dir)
+    """Where it is on this machine. Raises UsageError for a folder that holds no such model, MissingToolError for one that is not there."""
+    found = locate(wanted, models_dir)
     if found:
         return found
     if wanted.is_folder:
@@ -55,6 +45,17 @@ def require(wanted: ModelNeed, models_dir: Path, backend: str) -> Found:
     raise MissingToolError(
         f"the model {wanted.repo} is not on this machine", remedy="fetch it with native/pipeline.sh --prefetch, or put it into MODELS_DIR"
     )
+
+
+def ready(load: Load) -> Path:
+    """The folder of the model that `load` names, in the format of its engine; it is converted to that first, if need be."""
+    models_dir = Path(load.models_dir)
+    wanted = need(load.model, load.backend, device=load.device, translate=load.translate)
+    folder = require(wanted, models_dir, load.backend).folder
+    if any((folder / name).is_file() for name in _OWN_WEIGHTS[load.backend]):
+        return folder
+    kind, convert = {"whisperx": ("ctranslate2", to_ctranslate2), "mlx": ("mlx", to_mlx)}[load.backend]
+    return converted(folder, models_dir, kind, convert)
 
 
 def weights(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from asr import formats
 from asr.engines import Load
 from reelscribe.device_manager import ENGINES
+from reelscribe.models import locate
 from reelscribe.schemas import Chunk, Window
 
 # One process decodes at least so much: loading a model for less takes longer than decoding.
@@ -45,7 +46,7 @@ def smaller_model(load: Load) -> str:
     name = _SMALLER_MODEL.get(load.model)
     while name:
         need = formats.need(name, load.backend, device=load.device, translate=load.translate)
-        if formats.find(need, Path(load.models_dir)):
+        if locate(need, Path(load.models_dir)):
             return name
         name = _SMALLER_MODEL.get(name)
     return load.model

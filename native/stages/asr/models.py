@@ -52,6 +52,14 @@ FILES = {
     "whisperx": (("config.json", "model.bin", "tokenizer.json", "vocabulary.*"), ("preprocessor_config.json",)),
     "mlx": (("config.json", "weights.safetensors|weights.npz"), ()),
 }
+# Of a folder or of somebody's repository: that, or what asr.formats makes it of, which is what transformers writes.
+OWN_FILES = {
+    "whisperx": (
+        ("config.json", "model.bin|model.safetensors", "tokenizer.json", "vocabulary.*|tokenizer.json"),
+        ("preprocessor_config.json", "generation_config.json"),
+    ),
+    "mlx": (("config.json", "weights.safetensors|weights.npz|model.safetensors"), ("generation_config.json",)),
+}
 
 # Memory that a model takes, in MB: OpenAI's figures for GPUs (https://github.com/openai/whisper#available-models-and-languages), a
 # twentieth less, as a card sold with 10 GB reports less. Batches of 16 in float16, and int8 on CPUs, stay within them.
@@ -68,8 +76,8 @@ def resolve_model(name: str, engine: str, machine: Machine, *, device: str | Non
 
     device: where it will compute; None for the best that engine and machine have. Raises UsageError for a name that there is not.
     """
-    files, extras = FILES[engine]
     repo = _repo(name, engine, machine, device or best_device(engine, machine), translate)
+    files, extras = (FILES if repo in REPOS[engine].values() else OWN_FILES)[engine]
     return ModelNeed(repo=repo, purpose=PURPOSE, files=files, extras=extras)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -15,7 +15,7 @@ from reelscribe import device_manager, stage_table
 from reelscribe.device_manager import Device
 from reelscribe.errors import MissingToolError, UsageError
 from reelscribe.manifest import Engine
-from reelscribe.models import Found, ModelNeed
+from reelscribe.models import Found, ModelNeed, locate
 from reelscribe.schemas import DecodedWindow, Plan, Window
 from reelscribe.settings import LanguageOption, StageOptions, TranslateOption, option
 
@@ -57,8 +57,8 @@ class Recognizer(Protocol):
     def listen(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> None:
         """Hear which language the movie is in; called once before decode() when Load.language is auto, with languages.voters()."""
 
-    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[DecodedWindow]:
-        """What was heard in each window: segments with times on the movie's timeline, ids from 0 in each window.
+    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> Iterable[DecodedWindow]:
+        """What was heard in each window, as soon as that is known: segments with times on the movie's timeline, ids from 0 in each window.
 
         windows: at most Load.batch of them; samples: for each (num_samples,) float32, 16 kHz mono. What a window gives must not
         depend on what was decoded before it.
@@ -148,9 +148,9 @@ def with_model(backend: Backend, wanted: EngineOptions) -> Backend:
     name = preferred_model(backend, wanted)
     if wanted.model == "auto":
         ranked = models.ranked(name, translate=wanted.translate)
-        name = next((one for one in ranked if formats.find(_need(one, backend), wanted.models_dir)), name)
+        name = next((one for one in ranked if locate(_need(one, backend), wanted.models_dir)), name)
     need = _need(name, backend)
-    found = formats.find(need, wanted.models_dir)
+    found = locate(need, wanted.models_dir)
     can = formats.abilities(need, found)
     label = Path(need.repo).name if need.is_folder else f"{need.repo}@{found.revision}" if found and found.revision else need.repo
     return replace(
@@ -180,9 +180,7 @@ def needs(wanted: EngineOptions) -> list[ModelNeed]:
         return []
     best = ("mlx" if device_manager.probe().mps else "whisperx") if wanted.backend == "auto" else wanted.backend
     backend = backends()[best]
-    need = _need(preferred_model(backend, wanted), backend)
-    # A folder with transformers' weights is whole as it is.
-    return [] if need.is_folder and formats.find(need, wanted.models_dir) else [need]
+    return [_need(preferred_model(backend, wanted), backend)]
 
 
 def need_of(backend: Backend) -> ModelNeed | None:
@@ -193,7 +191,7 @@ def need_of(backend: Backend) -> ModelNeed | None:
 def model_of(backend: Backend, wanted: EngineOptions) -> Found | None:
     """Where the engine's model is on this machine."""
     need = need_of(backend)
-    return formats.find(need, wanted.models_dir) if need else None
+    return locate(need, wanted.models_dir) if need else None
 
 
 def refuse_language(backend: Backend, language: str, said_by: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asr import formats
 from asr.engines import Backend, Load
-from asr.engines.whisper import CONTEXT, WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
+from asr.engines.whisper import CONTEXT, WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper
 from reelscribe import wav
 from reelscribe.manifest import Engine
 from reelscribe.schemas import Plan
@@ -186,14 +186,7 @@ class _Encoded:
 
 def load(load: Load, plan: Plan) -> Whisper:
     """The model that `load` names."""
-    models_dir = Path(load.models_dir)
-    wanted = formats.need(load.model, "mlx", device=load.device, translate=load.translate)
-    folder = formats.require(wanted, models_dir, "mlx").folder
-    if formats.is_transformers(folder):
-        folder = formats.converted(folder, models_dir, "mlx", formats.to_mlx)
-    network = MlxNetwork(folder, load)
-    refuse_language(network, load.language)
-    return Whisper(load, network)
+    return Whisper(load, MlxNetwork(formats.ready(load), load))
 
 
 BACKEND = Backend(

@@ -143,9 +143,13 @@ class Heard:
 
 
 class Whisper:
-    """A Recognizer on a Network."""
+    """A Recognizer on a Network. Raises BadInputError when the model does not know the language that was given."""
 
     def __init__(self, load: Load, network: Network) -> None:
+        if load.language not in ("auto", *network.languages):
+            raise BadInputError(
+                f"this Whisper does not know the language {load.language!r}", remedy="give another with --language, or another model"
+            )
         self._load = load
         self._network = network
         self._voted = load.language
@@ -172,22 +176,24 @@ class Whisper:
 
     # -- windows ---------------------------------------------------------------------------------------------------------
 
-    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> list[DecodedWindow]:
-        """See Recognizer."""
+    def decode(self, windows: Sequence[Window], samples: Sequence[np.ndarray]) -> Iterator[DecodedWindow]:
+        """See Recognizer. What a batch can do together comes first, then one window after the other is settled."""
         features = self._network.encode(samples)
         heard = self._languages(features)
         parts = []
         for window, x, f, probabilities in zip(windows, samples, features, heard, strict=True):
             language = languages.of_window(probabilities, self._voted if self._voted != "auto" else self._some_language())
             parts.append(Part(window, window.start, x, f, language, self._prompt(window)))
-        transcribed = self._hear(parts, "transcribe")
+        transcribed = self._first(parts, "transcribe")
         # What is spoken in English already is its own translation.
         foreign = [part for part in parts if part.language != "en"] if self._load.translate else []
-        translated = dict(zip((part.window.id for part in foreign), self._hear(foreign, "translate"), strict=True))
-        return [
-            self._decoded(part, found, translated.get(part.window.id, found if self._load.translate else None), probabilities)
-            for part, found, probabilities in zip(parts, transcribed, heard, strict=True)
-        ]
+        translated = dict(zip((part.window.id for part in foreign), self._first(foreign, "translate"), strict=True))
+        for part, first, probabilities in zip(parts, transcribed, heard, strict=True):
+            found = self._hear(part, first, "transcribe")
+            english = found if self._load.translate else None
+            if part.window.id in translated:
+                english = self._hear(part, translated[part.window.id], "translate")
+            yield self._decoded(part, found, english, probabilities)
 
     def _prompt(self, window: Window) -> bias.Prompt:
         """What the window is told. Where nobody speaks, a prompt is what would be heard."""
@@ -216,12 +222,9 @@ class Whisper:
 
     # -- one task for a batch --------------------------------------------------------------------------------------------
 
-    def _hear(self, parts: Sequence[Part], task: Task) -> list[list[Heard]]:
-        """What each part gave; more than one where its rest was decoded too."""
-        return [
-            self._with_rests(part, self._settled(part, heard, task), task)
-            for part, heard in zip(parts, self._first(parts, task), strict=True)
-        ]
+    def _hear(self, part: Part, first: Heard, task: Task) -> list[Heard]:
+        """What a part gave; more than one where its rest was decoded too."""
+        return self._with_rests(part, self._settled(part, first, task), task)
 
     def _first(self, parts: Sequence[Part], task: Task) -> list[Heard]:
         """Beam search for all. Prompts must be equally long in one call, so those that are go together."""
@@ -445,11 +448,3 @@ def link(translation: Sequence[Segment], source: Sequence[Segment]) -> list[Segm
         mine = [n for n, to in enumerate(belongs) if to == number]
         linked.append(segment.model_copy(update={"source": (mine[0], mine[-1]) if mine else None}))
     return linked
-
-
-def refuse_language(network: Network, language: str) -> None:
-    """Raises BadInputError when the model does not know the language that was given."""
-    if language != "auto" and language not in network.languages:
-        raise BadInputError(
-            f"this Whisper does not know the language {language!r}", remedy="give another with --language, or another model"
-        )

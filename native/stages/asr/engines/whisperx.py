@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr import formats
 from asr.engines import Backend, Load
-from asr.engines.whisper import CONTEXT, WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper, refuse_language
+from asr.engines.whisper import CONTEXT, WINDOW_S, Hypothesis, Task, TimedWord, Tokenizer, Whisper
 from reelscribe import wav
 from reelscribe.manifest import Engine
 from reelscribe.schemas import Plan
@@ -152,14 +152,7 @@ def _view(values: np.ndarray) -> Any:
 
 def load(load: Load, plan: Plan) -> Whisper:
     """The model that `load` names."""
-    models_dir = Path(load.models_dir)
-    wanted = formats.need(load.model, "whisperx", device=load.device, translate=load.translate)
-    folder = formats.require(wanted, models_dir, "whisperx").folder
-    if formats.is_transformers(folder) and not (folder / "model.bin").is_file():
-        folder = formats.converted(folder, models_dir, "ctranslate2", formats.to_ctranslate2)
-    network = CTranslate2Network(folder, load)
-    refuse_language(network, load.language)
-    return Whisper(load, network)
+    return Whisper(load, CTranslate2Network(formats.ready(load), load))
 
 
 BACKEND = Backend(
