@@ -127,7 +127,12 @@ def child_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 @pytest.fixture
 def run_stage(tmp_path: Path, child_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a stage as a user does: its own environment's Python, its script, a foreign working directory.
+    """See stage_runner()."""
+    return stage_runner(tmp_path, child_environment)
+
+
+def stage_runner(cwd: Path, environment: Mapping[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a stage as a user does: its own environment's Python, its script, a foreign working directory.
 
     `env` adds settings to the environment; OFFLINE is true unless it says otherwise. `check`: a failure is the test's failure.
     `venv`: another environment than the stage's first.
@@ -149,8 +154,8 @@ def run_stage(tmp_path: Path, child_environment: dict[str, str]) -> Callable[...
         command += ["--input", str(movie)] if movie else []
         done = subprocess.run(
             [*command, *options],
-            cwd=tmp_path,
-            env={**child_environment, **(env or {})},
+            cwd=cwd,
+            env={**environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -181,7 +186,7 @@ def shared_media() -> Path:
     return SHARED
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_wav() -> Callable[..., Path]:
     """Writes a 16-bit WAV: `samples` (num_samples,) or (num_samples, channels) in -1…1, default a soft 220 Hz tone of `seconds`."""
 

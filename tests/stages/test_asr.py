@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -36,28 +37,29 @@ def station() -> np.ndarray:
     return np.frombuffer(done.stdout, "<i2") / 32768
 
 
+def leave_inputs(movie_dir, make_wav, samples, silero=(), pyannote=(), *, terms=(), language=None):
+    """Writes what asr reads: `samples`, the `heard` stretches of each detector, and `terms` for each bias window."""
+    make_wav(movie_dir / "audio" / "audio.wav", samples)
+    duration = len(samples) / 16000
+    audio = {"index": 0, "reason": "the only one", "downmix": "none", "start": 0, "language": language}
+    names = sorted({name for window in terms for name in window})
+    write_json = lambda name, content: (movie_dir / name).write_text(json.dumps(content))  # noqa: E731
+    for folder in ("vad", "glossary"):
+        (movie_dir / folder).mkdir(exist_ok=True)
+    write_json("media.json", {"container": "wav", "duration": duration, "streams": [], "audio": audio, "num_samples": len(samples)})
+    for detector, heard in (("silero", silero), ("pyannote", pyannote)):
+        segments = [{"start": start, "end": end, "score": 0.9} for start, end in heard]
+        write_json(f"vad/{detector}.json", {"segments": segments, "duration": duration, "model": "test"})
+    glossary = [{"text": name, "kind": "character", "weight": 0.9, "source": "test"} for name in names]
+    write_json("glossary/glossary.json", {"terms": glossary, "pipeline": "test"})
+    windows = [{"start": 15 * n, "end": 15 * n + 45, "terms": list(window)} for n, window in enumerate(terms)]
+    write_json("glossary/bias_windows.json", {"window_s": 45, "stride_s": 15, "windows": windows})
+
+
 @pytest.fixture
 def write_inputs(movie_dir, make_wav):
-    """Writes what asr reads: `samples`, the `heard` stretches of each detector, and `terms` for each bias window."""
-
-    def write(samples, silero=(), pyannote=(), *, terms=(), language=None):
-        make_wav(movie_dir / "audio" / "audio.wav", samples)
-        duration = len(samples) / 16000
-        audio = {"index": 0, "reason": "the only one", "downmix": "none", "start": 0, "language": language}
-        names = sorted({name for window in terms for name in window})
-        write_json = lambda name, content: (movie_dir / name).write_text(json.dumps(content))  # noqa: E731
-        for folder in ("vad", "glossary"):
-            (movie_dir / folder).mkdir(exist_ok=True)
-        write_json("media.json", {"container": "wav", "duration": duration, "streams": [], "audio": audio, "num_samples": len(samples)})
-        for detector, heard in (("silero", silero), ("pyannote", pyannote)):
-            segments = [{"start": start, "end": end, "score": 0.9} for start, end in heard]
-            write_json(f"vad/{detector}.json", {"segments": segments, "duration": duration, "model": "test"})
-        glossary = [{"text": name, "kind": "character", "weight": 0.9, "source": "test"} for name in names]
-        write_json("glossary/glossary.json", {"terms": glossary, "pipeline": "test"})
-        windows = [{"start": 15 * n, "end": 15 * n + 45, "terms": list(window)} for n, window in enumerate(terms)]
-        write_json("glossary/bias_windows.json", {"window_s": 45, "stride_s": 15, "windows": windows})
-
-    return write
+    """leave_inputs() into the test's movie directory."""
+    return functools.partial(leave_inputs, movie_dir, make_wav)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from asr.engines import Load
 from asr.ladder import ladder, smaller_model
 from reelscribe import device_manager, stage_table
 from reelscribe.errors import StageFailedError
+from reelscribe.models import locate
 from reelscribe.schemas import Chunk, DecodedChunk, DecodedWindow, Plan, Window
 from reelscribe.settings import MpsOptions
 from reelscribe.stage_table import ROOT
@@ -454,7 +455,7 @@ def test_a_smaller_model_is_one_that_is_here(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for name in need.files:
         (folder / name).touch()
-    assert formats.find(need, tmp_path)
+    assert locate(need, tmp_path)
     assert smaller_model(load(models_dir=str(tmp_path))) == "small"
     assert smaller_model(load(model=str(folder), models_dir=str(tmp_path))) == str(folder)
 
@@ -473,6 +474,7 @@ class Scripted:
     opened: ClassVar[list[Load]] = []
     asked: ClassVar[list[list[list[int]]]] = []
     leaves_out: ClassVar[set[int]] = set()
+    startup_s = 0.0
 
     def __init__(self, setup, tick, *, stall_s):
         Scripted.opened.append(setup.load)
