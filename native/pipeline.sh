@@ -3,6 +3,7 @@
 # Turn a movie into a subtitled movie.
 #
 #   native/pipeline.sh [options] MOVIE…          movies or folders of movies, done one after the other
+#   native/pipeline.sh [options] --sample 5m MOVIE…   the first five minutes of speech, and how long the rest would take
 #   native/pipeline.sh [options] --resume DIR    go on with a movie directory, with the settings it was begun with
 #   native/pipeline.sh --status DIR|MOVIE        where a movie stands
 #   native/pipeline.sh --doctor                  what every stage would use here and why, after trying it
@@ -11,6 +12,8 @@
 # What is needed is built first (native/setup_venvs.sh), and models that are missing are fetched, unless OFFLINE is set; what is
 # up to date is skipped. The result's path (of --prefetch: the models' folders) goes to stdout, everything else to stderr and to
 # the movie directory's logs/.
+#
+# A sample is a run of its own in DIR/_samples; it makes subtitles and no movie, and no other run knows of it.
 #
 # Options:
 #   --out DIR          where movie directories are made (default: out)
@@ -40,10 +43,12 @@ set -euo pipefail
 
 native=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 readonly native
+readonly sample_last=subtitle-gen # the last stage of a sample: mux would copy the whole movie
 
 movies=()    # as given on the command line
 settings=()  # --set KEY=VALUE …, for reelscribe.cli
 selection=() # --from …, for reelscribe.cli
+sample=      # --sample's length
 out=out
 job=() # --env FILE, for whoever reads settings
 resume=
@@ -81,11 +86,11 @@ parse() {
     value=
     shift
     case $option in
-      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --resume=* | --status=*)
+      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=*)
         value=${option#*=}
         option=${option%%=*}
         ;;
-      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --resume | --status)
+      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status)
         [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
         value=$1
         shift
@@ -103,6 +108,7 @@ parse() {
       --env) job+=(--env "$value") ;;
       --from | --only | --skip) selection+=("$option=$value") ;;
       --to) last_stage=$value && selection+=("--to=$value") ;;
+      --sample) sample=$value && [ -n "$sample" ] || fail 2 "--sample needs a length, as 5m; see --help" ;;
       --resume) resume=$value ;;
       --status) mode=status && resume=$value ;;
       --doctor) mode=doctor ;;
@@ -177,9 +183,10 @@ run_stages() {
   done
 }
 
-# One movie from its opening to its summary; `$@` is --movie MOVIE or --resume DIR.
-run_movie() {
-  local opened movie_dir shown code=0
+# Hold a movie directory and run the stages in it; `$@`: --movie MOVIE or --resume DIR. `movie_dir` stays empty if that fails.
+work_on() {
+  local opened code=0
+  movie_dir=
   opened=$(core open --pid $$ --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} "$@") || return
   export REELSCRIBE_LEASE=${opened%%$'\n'*}
   held_dir=${opened#*$'\n'}
@@ -188,10 +195,40 @@ run_movie() {
   run_stages || code=$?
   [ -z "$interrupted" ] || code=130
   give_back
-  shown=0
+  return "$code"
+}
+
+# One movie from its opening to its summary; `$@` is --movie MOVIE or --resume DIR.
+run_movie() {
+  local movie_dir code=0 shown=0
+  work_on "$@" || code=$?
+  [ -n "$movie_dir" ] || return "$code"
   core show --movie-dir "$movie_dir" ${json:+"$json"} ${last_stage:+--last "$last_stage"} || shown=$?
   [ "$code" -ne 0 ] || return "$shown"
   say "go on with: $native/resume-pipeline.sh $(printf '%q' "$movie_dir")"
+  return "$code"
+}
+
+# The first minutes of one movie, in directories of their own: one for the whole movie with the stages that find its speech, which says
+# where the sample ends, and one for the sample.
+run_sample() { # MOVIE
+  local samples=$out/_samples movie_dir whole code=0 end selection=("--only=demux,silero-vad")
+  local out=$samples/whole
+  work_on --movie "$1" || code=$?
+  whole=$movie_dir
+  if [ "$code" -eq 0 ]; then
+    end=$(core sample-end --whole "$whole" --length "$sample") || return
+    out=$samples/$sample
+    selection=("--to=$sample_last")
+    work_on --movie "$1" ${end:+--set "AUDIO_END=$end"} || code=$?
+  fi
+  [ -n "$movie_dir" ] || return "$code"
+  if [ "$code" -eq 0 ]; then
+    core show-sample --movie-dir "$movie_dir" --whole "$whole" --length "$sample" --last "$sample_last" ${json:+"$json"}
+    return
+  fi
+  core show --movie-dir "$movie_dir" ${json:+"$json"} || true
+  say "go on with the same command"
   return "$code"
 }
 
@@ -212,7 +249,11 @@ run_all() {
   local movie failed=() first_code=0 code
   for movie in "${found[@]}"; do
     code=0
-    run_movie --movie "$movie" || code=$?
+    if [ -n "$sample" ]; then
+      run_sample "$movie" || code=$?
+    else
+      run_movie --movie "$movie" || code=$?
+    fi
     [ -z "$interrupted" ] || return 130
     [ "$code" -ne 0 ] || continue
     failed+=("$movie (exit code $code)")
@@ -230,6 +271,13 @@ dry_run() { # --movie MOVIE or --resume DIR
     ${force:+"$force"} ${json:+"$json"} "$@"
 }
 
+check_sample() {
+  [ "$mode" = run ] && [ -z "$resume" ] ||
+    fail 2 "--sample takes a movie and goes with none of --resume, --status, --doctor, --prefetch, --dry-run"
+  [ ${#selection[@]} -eq 0 ] || fail 2 "--sample chooses the stages itself; leave out --from, --to, --only and --skip"
+  selection=("--to=$sample_last")
+}
+
 main() {
   local found=() movie code=0
   parse "$@"
@@ -241,9 +289,11 @@ main() {
   [ "$mode" != prefetch ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--prefetch takes no movie"
   [ "$mode" = prefetch ] || [ -n "$resume" ] || [ ${#movies[@]} -gt 0 ] || fail 2 "which movie? native/pipeline.sh MOVIE, or --help"
   [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume and --status take one directory and no further movie"
+  [ -z "$sample" ] || check_sample
   trap on_signal INT TERM HUP
   trap give_back EXIT
   attend "$native/setup_venvs.sh" --watch $$ core
+  [ -z "$sample" ] || sample=$(core sample-length "--length=$sample")
   [ "$mode" = prefetch ] || [ -n "$resume" ] || find_movies
   case $mode in
     prefetch) fetch prefetch ${json:+"$json"} ${resume:+--resume "$resume"} ;;

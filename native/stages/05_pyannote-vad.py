@@ -66,7 +66,8 @@ def engine(options: Options) -> Engine:
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     """One pass of the model; speech is where any of its voices speaks."""
-    segmenter, model = load(ctx.options, ctx.device, ctx.threads, ctx.fallback)
+    with ctx.starting():
+        segmenter, model = load(ctx.options, ctx.device, ctx.threads, ctx.fallback)
     ctx.note("model", model)
     segmentation = segmenter.segment(ctx.inputs.audio, ctx.progress)
     segmentation.write(ctx.outputs.segmentation)

@@ -75,7 +75,8 @@ def engine(options: Options) -> Engine:
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     """Voices of every window, clustered over the movie."""
     segmentation = Segmentation.read(ctx.inputs.segmentation)
-    pipeline, weights, model = load(ctx.options, ctx.device, ctx.threads, ctx.fallback)
+    with ctx.starting():
+        pipeline, weights, model = load(ctx.options, ctx.device, ctx.threads, ctx.fallback)
     ctx.note("model", model)
     diarization = diarize(ctx, pipeline, segmentation, weights, model)
 

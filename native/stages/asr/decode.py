@@ -124,6 +124,7 @@ class Decoding:
         self._last_model = smaller_model(load) if self._options.allow_smaller_model else load.model
         self._session: Session | None = None
         self._effort: Effort | None = None
+        self._startup_s = 0.0
         # The ladder's steps that the last two chunks had to take: what both needed, the next one begins with.
         self._steps = [0, 0]
         self._failures: list[str] = []
@@ -169,6 +170,11 @@ class Decoding:
             f"{_named(chunk)} could not be decoded: the worker {last}, after {self._options.max_retries} retries",
             remedy="run again to go on there; what the worker said is in the stage's log in logs/",
         )
+
+    @property
+    def startup_s(self) -> float:
+        """So long loading took, of all sessions together."""
+        return self._startup_s + (self._session.startup_s if self._session else 0.0)
 
     def _collect(self, chunk: Chunk, effort: Effort, found: dict[int, DecodedWindow]) -> list[DecodedWindow]:
         """All windows of the chunk; those in `found` are there already, and every one that is decoded is added."""
@@ -222,6 +228,7 @@ class Decoding:
     def _leave(self, *, kill: bool = False) -> None:
         session, self._session = self._session, None
         if session:
+            self._startup_s += session.startup_s
             session.kill() if kill else session.end()
 
 

@@ -35,7 +35,9 @@ class WorkerFailedError(Exception):
 
 
 class Session(Protocol):
-    """A loaded engine."""
+    """A loaded engine. startup_s: so long loading took, as far as that is known yet."""
+
+    startup_s: float
 
     def decode(self, batches: Batches) -> Iterator[DecodedWindow]:
         """The windows of `batches` as they are decoded. Raises WorkerFailedError."""
@@ -52,6 +54,7 @@ class InProcess:
 
     def __init__(self, setup: Setup, tick: Callable[[], None]) -> None:
         self._decoder = Decoder(setup)
+        self.startup_s = self._decoder.startup_s
         self._tick = tick
 
     def decode(self, batches: Batches) -> Iterator[DecodedWindow]:
@@ -75,6 +78,7 @@ class Worker:
     def __init__(self, setup: Setup, tick: Callable[[], None], *, stall_s: float) -> None:
         self._tick = tick
         self._stall_s = stall_s
+        self.startup_s = 0.0
         self._received = b""
         # It has no name, so nothing stays of it however we end.
         self._talk = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
@@ -95,6 +99,8 @@ class Worker:
             message = self._next(deadline)
             if message.talk:
                 logger.get().log(message.talk.level, "%s", message.talk.text)
+            elif message.startup_s is not None:
+                self.startup_s = message.startup_s
             elif message.window and message.window.window in expected:
                 deadline = time.monotonic() + self._stall_s
                 yield message.window

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -59,8 +60,9 @@ class Talk(BaseModel):
 
 
 class Message(BaseModel):
-    """One of these. done: the batches are; failure: why the worker gives up."""
+    """One of these. startup_s: so long loading took; done: the batches are; failure: why the worker gives up."""
 
+    startup_s: float | None = None
     window: DecodedWindow | None = None
     done: bool = False
     failure: str | None = None
@@ -72,12 +74,14 @@ class Decoder:
     """A loaded engine and what it decodes."""
 
     def __init__(self, setup: Setup) -> None:
+        started = time.monotonic()
         self._plan = read_json(Path(setup.plan), Plan)
         self._audio = Path(setup.audio)
         self._recognizer = backends()[setup.load.backend].load(setup.load, self._plan)
         device_manager.limit_mps_memory()
         if setup.load.language == "auto":
             self._listen()
+        self.startup_s = time.monotonic() - started
 
     def _listen(self) -> None:
         """Whichever chunk this worker decodes, the same windows vote."""
@@ -122,6 +126,7 @@ def serve(lines: Iterable[bytes], channel: Channel) -> None:
     """Decode what is asked for until nothing more is."""
     waiting = iter(lines)
     decoder = Decoder(Setup.model_validate_json(next(waiting)))
+    channel.send(Message(startup_s=decoder.startup_s))
     for line in waiting:
         for window in decoder.decode(json.loads(line)):
             channel.send(Message(window=window))

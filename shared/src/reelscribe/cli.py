@@ -9,9 +9,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from reelscribe import doctor, hub, jobs, lease, logger, models, stage_table, status
+from reelscribe import doctor, hub, jobs, lease, logger, models, sample, stage_table, status
 from reelscribe.errors import ExitCode, ReelscribeError, UsageError
 from reelscribe.stage import load_contract, load_contracts
 
@@ -115,6 +116,39 @@ def show(args: argparse.Namespace) -> None:
         logger.result(str(path))
 
 
+def sample_length(args: argparse.Namespace) -> None:
+    """The length of a sample in one spelling, which names its folder: `300s`."""
+    logger.result(f"{sample.seconds(args.length):.10g}s")
+
+
+def sample_end(args: argparse.Namespace) -> None:
+    """Where the sample ends, for AUDIO_END; nothing when it is the whole movie."""
+    part = sample.extent_in(Path(args.whole), sample.seconds(args.length))
+    if part.end is not None:
+        logger.get().info("the sample ends at %s of %s", sample.shown(part.end), sample.shown(part.whole_s))
+        logger.result(str(part.end))
+    else:
+        logger.get().info("there is no more speech than %s: the sample is the whole movie", sample.shown(part.speech_s))
+
+
+def show_sample(args: argparse.Namespace) -> None:
+    """The table of a sample and the estimate for the whole on stderr; the subtitles' path, or JSON, on stdout."""
+    movie_dir, whole_dir = Path(args.movie_dir), Path(args.whole)
+    found = status.entries(movie_dir, jobs.movie_of(movie_dir))
+    part = sample.extent_in(whole_dir, sample.seconds(args.length))
+    made = sample.estimates(found, movie_dir, whole_dir, part)
+    subtitles = [p for p in status.result_of(movie_dir, stage_table.find(args.last)) if p.suffix == ".srt"]
+    if args.json:
+        estimate = {**asdict(part), "stages": [asdict(e) for e in made], "total": asdict(sample.total(made))}
+        result = next(map(str, subtitles), None)
+        logger.result(json.dumps({**status.as_json(movie_dir, found), "result": result, "sample": estimate}, ensure_ascii=False))
+        return
+    status.print_table(str(movie_dir), found)
+    sample.print_estimates(made, part)
+    for path in subtitles:
+        logger.result(str(path))
+
+
 def dry_run(args: argparse.Namespace) -> None:
     """What would be done, as a table or as JSON; nothing is written."""
     resumed, movie, kept = _job(args)
@@ -177,6 +211,12 @@ def _parser() -> argparse.ArgumentParser:
     showing = command("show", show, "--movie-dir", "--last")
     showing.add_argument("--out", default="out")
     showing.add_argument("--json", action="store_true")
+    measuring = command("sample-length", sample_length)
+    ending = command("sample-end", sample_end, "--whole")
+    sampled = command("show-sample", show_sample, "--whole", "--movie-dir", "--last")
+    for one in (measuring, ending, sampled):
+        one.add_argument("--length")
+    sampled.add_argument("--json", action="store_true")
     command("doctor", examine).add_argument("--json", action="store_true")
     return parser
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 import glob
 import importlib.util
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from logging import Logger
@@ -191,6 +193,13 @@ class Context(Generic[Options, Inputs, Outputs]):
     def note(self, name: str, value: Any) -> None:
         """A fact about this run for the manifest (JSON)."""
         self.notes[name] = value
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """The block (imports, loading a model) takes no longer for a longer movie; its seconds are the manifest's note `startup_s`."""
+        started = time.monotonic()
+        yield
+        self.note("startup_s", round(time.monotonic() - started, 1))
 
     def add_output(self, path: Path) -> None:
         """Name a file that was made for an output declared with a pattern."""
