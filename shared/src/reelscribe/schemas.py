@@ -347,7 +347,7 @@ class DecodedChunk(Artifact):
     alignment: str = ""
     degraded: list[str] = []
     windows: list[DecodedWindow]
-    decoded: AsDecoded
+    decoded: AsDecoded = AsDecoded(windows=[])
 
 
 class Transcript(Artifact):
@@ -439,13 +439,14 @@ class Speakers(Artifact):
 
 
 class Track(Artifact):
-    """A subtitle file (name relative to `subtitles/`), for mux."""
+    """A subtitle file (name relative to `subtitles/`), for mux. `hearing_impaired`: it names speakers for those who cannot hear them."""
 
     file: str
-    format: Literal["srt", "vtt"]
+    format: Literal["srt", "vtt", "ass"]
     language: str
     title: str
     default: bool = True
+    hearing_impaired: bool = False
     num_cues: int
 
 
@@ -453,3 +454,62 @@ class Tracks(Artifact):
     """Every subtitle file of the movie."""
 
     tracks: list[Track]
+
+
+class Shots(Artifact):
+    """Shot changes: `cuts` are the times of the first picture of each shot but the first. `key`: of the movie and the detector."""
+
+    key: str
+    cuts: list[float]
+
+
+class Violation(Artifact):
+    """A rule that a cue breaks: by its number (from 1), with the value and the limit in the rule's unit."""
+
+    cue: int
+    rule: str
+    value: float
+    limit: float
+
+
+class QcCue(Span):
+    """A cue as the files have it. `words`: the first and the last word of the transcript (of its translation) in it, as Segment.source counts.
+
+    `speakers`: one for each line where two share it. `cps`: characters a second. `marks`: what is doubtful about its words. `source`: the
+    cues of the spoken language, by number, that a translation's cue says in English.
+    """
+
+    id: int
+    lines: list[str]
+    speakers: list[str | None]
+    words: tuple[int, int]
+    cps: float
+    marks: list[str] = []
+    source: list[int] = []
+
+
+class QcTrack(Artifact):
+    """The cues of one language and what could not be kept. `limits`: as the profile gives them for language and movie."""
+
+    language: str
+    limits: dict[str, float]
+    cues: list[QcCue]
+    violations: list[Violation]
+
+
+class Hidden(Span):
+    """A segment that is not shown, and why."""
+
+    language: str
+    text: str
+    marks: list[str]
+
+
+class Qc(Artifact):
+    """Quality control of the subtitles. `shots`: whether shot changes were known."""
+
+    profile: str
+    fps: str | None
+    shots: bool
+    tracks: list[QcTrack]
+    hidden: list[Hidden] = []
