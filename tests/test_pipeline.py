@@ -551,6 +551,14 @@ def test_a_model_that_cannot_be_had_is_said_first_and_last_and_ends_nothing(pipe
     assert note_of(tmp_path) == "None"
 
 
+def test_a_model_named_by_a_path_that_is_wrong_ends_the_run_before_the_first_stage(pipeline, movie, tmp_path, online, hub) -> None:
+    done = pipeline("--set", f"THIRD_MODEL={tmp_path}/mine", str(movie), env=online)
+    assert done.returncode == 4
+    assert f"error: {tmp_path}/mine (a test): there is no such folder" in done.stderr
+    assert "→ correct the path of the model" in done.stderr
+    assert "first: " not in done.stderr
+
+
 def test_offline_the_hub_is_not_asked(pipeline, movie, tmp_path, online, hub) -> None:
     done = pipeline("--set", "OFFLINE=true", str(movie), env=online)
     assert done.returncode == 0

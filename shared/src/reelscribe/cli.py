@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reelscribe import doctor, hub, jobs, lease, logger, models, sample, stage_table, status
-from reelscribe.errors import ExitCode, ReelscribeError, UsageError
+from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError, UsageError
 from reelscribe.stage import load_contract, load_contracts
 
 
@@ -41,8 +41,15 @@ def _env_file(args: argparse.Namespace) -> Path | None:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Fetch what the selected stages need; a line for each model that is missing after that."""
-    for line in _provide(args).lines():
+    """Fetch what the selected stages need; a line for each model that is missing after that.
+
+    Raises MissingToolError for a folder: somebody named it, and would rather hear of it now than find a draft in the morning.
+    """
+    outcome = _provide(args)
+    for need, why in outcome.missing:
+        if need.is_folder:
+            raise MissingToolError(f"{need.repo} ({need.purpose}): {why.message}", remedy=why.remedy or "correct the path of the model")
+    for line in outcome.lines():
         logger.result(line)
 
 
