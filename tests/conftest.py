@@ -131,7 +131,7 @@ def run_stage(tmp_path: Path, child_environment: dict[str, str]) -> Callable[...
     return stage_runner(tmp_path, child_environment)
 
 
-def stage_runner(cwd: Path, environment: Mapping[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+def stage_runner(cwd: Path, environment: Mapping[str, str], *, limit_s: float = 280) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a stage as a user does: its own environment's Python, its script, a foreign working directory.
 
     `env` adds settings to the environment; OFFLINE is true unless it says otherwise. `check`: a failure is the test's failure.
@@ -159,7 +159,7 @@ def stage_runner(cwd: Path, environment: Mapping[str, str]) -> Callable[..., sub
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=limit_s,
             check=False,
         )
         if check and done.returncode:

@@ -16,6 +16,7 @@ from asr.align import Aligner, AlignmentOptions
 from asr.checkpoints import Checkpoints, any_degraded
 from asr.decode import Decoding, DecodingOptions
 from asr.engines import Backend, EngineOptions, batch_size, choose, needs, preferred_model, refuse_language, require, to_load, weights
+from asr.ladder import smaller_needs
 from asr.plan import make_plan, uses_chunks
 from asr.speech import quietest_in, uncovered
 from reelscribe import device_manager, manifest, wav
@@ -24,9 +25,7 @@ from reelscribe.device_manager import Device
 from reelscribe.errors import StageFailedError
 from reelscribe.schemas import (
     BiasWindows,
-    Chunk,
     DecodedChunk,
-    DecodedWindow,
     Glossary,
     Media,
     Plan,
@@ -39,7 +38,7 @@ from reelscribe.schemas import (
 from reelscribe.settings import option
 from reelscribe.stage import Context, Engine, ModelNeed, Stage, StageFiles, artifact, main
 
-REVISION = 1
+REVISION = 2
 Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
 
 
@@ -100,7 +99,8 @@ def check(options: Options, device: Device) -> str:
     recognizer = backend.load(to_load(backend, options, device, threads=1), plan)
     noise = np.random.default_rng(0).normal(0, 0.05, wav.SAMPLE_RATE).astype(np.float32)
     (decoded,) = recognizer.decode([window], [noise])
-    return f"words in a second of noise: {sum(len(s.words) for s in decoded.segments)}"
+    aligned = align.check(options, options.language, aligner_device(options))
+    return f"words in a second of noise: {sum(len(s.words) for s in decoded.segments)}; {aligned}"
 
 
 # -- before decoding ----------------------------------------------------------------------------------------------------
@@ -168,7 +168,8 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
 
 def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
     """Every chunk of the plan, from its checkpoint where there is one."""
-    checkpoints = Checkpoints(chunks_of(ctx.movie_dir), plan, what_decides(ctx, backend), degraded=not ctx.options.retry_degraded)
+    found, good_enough = chunks_of(ctx.movie_dir), not ctx.options.retry_degraded
+    checkpoints = Checkpoints(found, plan, what_decides(ctx, backend), what_aligns(ctx), degraded=good_enough)
     checkpoints.remove(every=ctx.forced)
     kept = {chunk.id: found for chunk in plan.chunks if (found := checkpoints.read(chunk))}
     ctx.note("chunks_reused", len(kept))
@@ -177,23 +178,32 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
     to_do = [chunk for chunk in plan.chunks if chunk.id not in kept]
     load = to_load(backend, ctx.options, ctx.device, ctx.threads)
     with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding, aligner_for(ctx, backend) as aligner:
-        aligner.expect([window for done in kept.values() for window in done.windows])
+        aligner.expect([window for done in kept.values() if checkpoints.is_aligned(done) for window in done.windows])
         for chunk in plan.chunks:
-            done = kept.get(chunk.id) or checkpoints.write(chunk, *decode_chunk(decoding, aligner, plan, chunk))
+            done = kept.get(chunk.id) or checkpoints.write(chunk, *decoding.chunk(chunk))
+            if not checkpoints.is_aligned(done):
+                aligned = aligner.align(done.decoded.windows, plan.windows)
+                done = checkpoints.write_aligned(chunk, done, aligned.windows, aligned.failures)
             ctx.add_output(checkpoints.path(chunk))
             if done.degraded:
                 ctx.fallback(f"chunk {chunk.id} ({chunk.start:.0f}–{chunk.end:.0f} s) was decoded with less: {', '.join(done.degraded)}")
             yield done
+        ctx.note("startup_s", round(decoding.startup_s + aligner.startup_s, 1))
+
+
+def aligner_device(options: Options) -> str:
+    """Where words are aligned: with torch, whatever the engine computes with."""
+    return device_manager.choose(STAGE.row, "torch", options.device).device
 
 
 def aligner_for(ctx: Ctx, backend: Backend) -> Aligner:
-    """What gives words their times after decoding; it computes with torch, whatever the engine computes with."""
+    """What gives words their times after decoding."""
     return Aligner(
         ctx.options,
         ctx.inputs.audio,
         language=ctx.options.language,
         engine_kind=backend.engine.kind,
-        device=device_manager.choose(STAGE.row, "torch", ctx.options.device).device,
+        device=aligner_device(ctx.options),
         threads=ctx.threads,
         say=ctx.fallback,
     )
@@ -202,13 +212,6 @@ def aligner_for(ctx: Ctx, backend: Backend) -> Aligner:
 def default_language(options: Options) -> str:
     """Of what an engine heard without saying in which language."""
     return "en" if options.language == "auto" else options.language
-
-
-def decode_chunk(decoding: Decoding, aligner: Aligner, plan: Plan, chunk: Chunk) -> tuple[list[DecodedWindow], list[str]]:
-    """The chunk's windows, their words aligned, and what had to be done with less."""
-    windows, degraded = decoding.chunk(chunk)
-    aligned = aligner.align(windows, plan.windows)
-    return aligned.windows, [*degraded, *aligned.failures]
 
 
 def chunks_of(movie_dir: Path) -> Path:
@@ -224,19 +227,33 @@ def redo(movie_dir: Path, options: Options) -> bool:
 def what_decides(ctx: Ctx, backend: Backend) -> dict[str, Any]:
     """What decides the words of a chunk besides its windows and terms."""
     known = manifest.locked_versions(STAGE.environment(ctx.options))
-    digest = HashCache(ctx.movie_dir).digest
-    files = [digest(found) if isinstance(found, Path) else found for found in facts(ctx.movie, ctx.options).values()]
     return {
-        "audio": digest(ctx.inputs.audio),
+        "audio": HashCache(ctx.movie_dir).digest(ctx.inputs.audio),
         "engine": backend.engine.model_dump(),
         "versions": {name: known.get(name, "") for name in backend.engine.packages},
         "language": ctx.options.language,
         "translate": ctx.options.translate,
         "bias": [ctx.options.bias_prompt_max, ctx.options.bias_hotword_max],
-        "alignment": [ctx.options.alignment_backend, ctx.options.alignment_model],
-        "models": files,
+        "models": digests(ctx, weights(backend, ctx.options)),
         "revision": REVISION,
     }
+
+
+def what_aligns(ctx: Ctx) -> dict[str, Any]:
+    """What decides the times of a chunk's words."""
+    return {
+        "backend": ctx.options.alignment_backend,
+        "model": ctx.options.alignment_model,
+        "models": digests(ctx, align.facts(ctx.options, ctx.options.language)),
+        "whisperx": manifest.locked_versions(align.ENVIRONMENT).get("whisperx", ""),
+        "revision": REVISION,
+    }
+
+
+def digests(ctx: Ctx, facts: dict[str, str | Path | None]) -> list[str | None]:
+    """Of files their content, of anything else what it says."""
+    digest = HashCache(ctx.movie_dir).digest
+    return [digest(found) if isinstance(found, Path) else found for found in facts.values()]
 
 
 # -- after decoding -----------------------------------------------------------------------------------------------------
@@ -297,7 +314,8 @@ def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
 
 
 def models(options: Options) -> list[ModelNeed]:
-    return [*needs(options), *align.models(options, options.language)]
+    smaller = smaller_needs(options) if options.allow_smaller_model else []
+    return [*needs(options), *smaller, *align.models(options, options.language)]
 
 
 def helper(options: Options) -> str:

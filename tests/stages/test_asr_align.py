@@ -696,6 +696,19 @@ def align(transcript, model, align_model_metadata, audio, device):
     step = (segment["end"] - 0.1) / len(words)
     return {"word_segments": [{"word": w, "start": 0.05 + step * n, "end": 0.05 + step * (n + 1)} for n, w in enumerate(words)]}
 """
+# In the place of torch on a Mac with 1 GiB for its GPU.
+TORCH = """
+from pathlib import Path
+from types import SimpleNamespace
+
+set_num_threads = print
+backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: True))
+cuda = SimpleNamespace(is_available=lambda: False)
+mps = SimpleNamespace(
+    recommended_max_memory=lambda: 2**30,
+    set_per_process_memory_fraction=lambda fraction: Path(__file__).with_name("fraction").write_text(str(fraction)),
+)
+"""
 
 
 @pytest.fixture
@@ -734,9 +747,42 @@ def test_a_crash_of_alignment_degrades_its_chunk_until_it_is_retried(run_stage, 
     (package / "crash").unlink()
     assert "up to date" in run_stage("asr", movie_dir, options=options, env=env).stderr
     run_stage("asr", movie_dir, options=[*options, "--retry-degraded"], env=env)
-    assert notes(movie_dir)["chunks_reused"] == 2
+    # What was decoded in full is not decoded again for its times.
+    assert notes(movie_dir)["chunks_reused"] == 3
     assert [w["word"] for w in words_of(movie_dir)] == [w["word"] for w in words]
     assert all("engine_start" in w for w in words_of(movie_dir))
+
+
+def test_what_was_decoded_is_aligned_in_another_way_and_not_decoded_again(run_stage, movie_dir, long_inputs, fake_whisperx):  # noqa: F811
+    _, env = fake_whisperx
+    unaligned, aligned = ([*LONG, "--alignment-backend=none"], [*LONG, f"--alignment-model={FIXTURE}"])
+    written = {}
+    for name, options in (("none", unaligned), ("aligned", aligned), ("none again", unaligned)):
+        run_stage("asr", movie_dir, options=options, env=env)
+        assert notes(movie_dir)["chunks_reused"] == (0 if name == "none" else 3)
+        written[name] = (movie_dir / TRANSCRIPT).read_bytes()
+    assert written["none"] == written["none again"] != written["aligned"]
+    # As if it had been aligned at once.
+    run_stage("asr", movie_dir, options=[*aligned, "--force"], env=env)
+    assert notes(movie_dir)["chunks_reused"] == 0
+    assert (movie_dir / TRANSCRIPT).read_bytes() == written["aligned"]
+
+
+def test_the_aligner_keeps_to_the_memory_it_may_take_on_apples_gpu(run_stage, movie_dir, long_inputs, fake_whisperx):  # noqa: F811
+    package, env = fake_whisperx
+    (package.parent / "torch.py").write_text(TORCH)
+    run_stage("asr", movie_dir, options=[*LONG, f"--alignment-model={FIXTURE}"], env={**env, "MPS_ALLOC_MAX_SIZE_MB": "512"})
+    assert (package.parent / "fraction").read_text().startswith("0.5")
+
+
+def test_the_doctor_tries_the_aligner(audio, machine_without_models, tmp_path):
+    def check(**settings):
+        return align.check(AlignmentOptions(models_dir=tmp_path, offline=True, **settings), "auto", "cpu")
+
+    assert check(alignment_model=str(FIXTURE)).startswith("a word (en) ")
+    assert "is neither in" in check() and "keep their engine's times" in check()
+    assert "cannot be used" in check(alignment_model=str(put(tmp_path / "damaged", *WHOLE)))
+    assert check(alignment_backend="same") == "word times: the engine's"
 
 
 def test_the_stage_fetches_the_aligner_of_the_language_it_heard_and_aligns(run_stage, movie_dir, write_inputs, station, tmp_path):  # noqa: F811

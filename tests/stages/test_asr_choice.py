@@ -9,6 +9,7 @@ import pytest
 
 from asr import engines, formats, models
 from asr.engines import EngineOptions
+from asr.ladder import smaller_needs
 from reelscribe import device_manager
 from reelscribe.device_manager import Device, Machine
 from reelscribe.errors import UsageError
@@ -86,6 +87,17 @@ def test_what_is_fetched_is_what_the_engine_reads(machine):
     assert [need.repo for need in engines.needs(EngineOptions(**options))] == [models.MLX["large-v3"]]
     assert [need.repo for need in engines.needs(EngineOptions(backend="whisperx", model="small", **options))] == [models.WHISPERX["small"]]
     assert engines.needs(EngineOptions(backend="sphinx", **options)) == []
+
+
+def test_the_model_to_fall_back_to_is_fetched_too(machine):
+    machine(GPU)
+
+    def smaller(**options):
+        return [need.repo for need in smaller_needs(EngineOptions(models_dir=Path("/nowhere"), **options))]
+
+    assert smaller() == [models.WHISPERX["medium"]]
+    assert smaller(backend="mlx", model="small") == [models.MLX["base"]]
+    assert smaller(model="tiny") == smaller(model="/my/own") == smaller(backend="sphinx") == []
 
 
 @pytest.mark.parametrize(

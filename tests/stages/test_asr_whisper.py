@@ -319,6 +319,9 @@ def test_a_context_that_is_full_is_continued_where_it_last_knew_the_time():
 def test_where_nothing_was_heard_the_prompt_may_be_the_reason():
     found = decode(Script(said(), plain=GOOD))
     assert (found.segments[0].text, found.redone) == ("Play it once, Sam.", ["nothing heard"])
+    # Also when the model is sure that nobody speaks: a detector heard somebody.
+    found = decode(Script(Hypothesis([], -0.1, 0.9), plain=GOOD))
+    assert (found.segments[0].text, found.redone) == ("Play it once, Sam.", ["nothing heard"])
     nothing = decode(Script(said()))
     assert (nothing.segments, nothing.marks) == ([], ["nothing heard"])
 

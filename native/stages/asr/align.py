@@ -6,10 +6,12 @@ Alignment can only better a transcript: whatever goes wrong with it, or looks wr
 from __future__ import annotations
 
 import os
+import random
 import select
 import selectors
 import tempfile
 import time
+import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,9 +29,10 @@ from reelscribe.errors import MissingToolError
 from reelscribe.hub import HubOptions
 from reelscribe.models import ModelNeed
 from reelscribe.process import Child, ending
-from reelscribe.schemas import DecodedWindow, Window
+from reelscribe.schemas import DecodedWindow, Segment, Span, Window, Word
 from reelscribe.settings import option
 from reelscribe.stage_table import NATIVE
+from reelscribe.wav import SAMPLE_RATE
 
 # The worker's: the one that has whisperx.
 ENVIRONMENT = "asr"
@@ -78,6 +81,27 @@ def facts(options: AlignmentOptions, language: str) -> dict[str, str | Path | No
     return {}
 
 
+def check(options: AlignmentOptions, language: str, device: str) -> str:
+    """For Stage.check: align a word to a second of noise, and say what came of it."""
+    if options.alignment_backend != "whisperx":
+        return "word times: the engine's"
+    code = "en" if language == "auto" else language
+    said: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        audio = Path(scratch) / "noise.wav"
+        with wave.open(str(audio), "wb") as f:
+            f.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+            f.writeframes(random.Random(0).randbytes(2 * SAMPLE_RATE))
+        second = {"start": 0.0, "end": 1.0}
+        word = Word(word={"hi": "नमस्ते"}.get(code, "hello"), **second)
+        heard = DecodedWindow(window=0, segments=[Segment(id=0, text=word.word, words=[word], language=code, **second)])
+        window = Window(id=0, speech=[Span(**second)], **second)
+        with Aligner(options, audio, language=code, engine_kind="", device=device, threads=1, say=said.append) as aligner:
+            aligned = aligner.align([heard], [window])
+    timed = aligned.windows[0].segments[0].words[0].engine_start is not None
+    return "; ".join([*said, *aligned.failures]) or f"a word ({code}) " + ("aligned" if timed else "given to the aligner")
+
+
 # -- what the worker is asked and answers -------------------------------------------------------------------------------
 
 
@@ -99,11 +123,15 @@ class Aligned(BaseModel):
 
 
 class Answer(BaseModel):
-    """One Aligned for every unit. unusable: by language, why its model cannot be loaded; device: the one computed on."""
+    """One Aligned for every unit. unusable: by language, why its model cannot be loaded; device: the one computed on.
+
+    startup_s: so long loading took.
+    """
 
     units: list[Aligned]
     unusable: dict[str, str] = {}
     device: str
+    startup_s: float = 0.0
 
 
 # -- the client ---------------------------------------------------------------------------------------------------------
@@ -152,6 +180,7 @@ class Aligner:
         self._unusable: dict[str, str] = {}
         self._worker: _Worker | None = None
         self._failures = 0
+        self.startup_s = 0.0
         if options.alignment_backend == "mlx" and engine_kind != "mlx":
             say("ALIGNMENT_BACKEND=mlx, but it is not mlx that decodes: words keep the times of the engine that does")
 
@@ -240,6 +269,7 @@ class Aligner:
             self._end_worker()
             raise
         self._failures = 0
+        self.startup_s += answer.startup_s
         for language, why in answer.unusable.items():
             self._unusable[language] = f"the aligner {models[language].name} cannot be used ({why})"
             self._without(language, self._unusable[language])

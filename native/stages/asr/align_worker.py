@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from asr.align import Aligned, Answer, Request  # noqa: E402
 from asr.align_models import Model  # noqa: E402
 from asr.align_units import Unit  # noqa: E402
-from reelscribe import languages, logger, process, wav  # noqa: E402
+from reelscribe import device_manager, languages, logger, process, wav  # noqa: E402
 
 # Where an aligner does not know a letter, it takes any sound for it. Times are worth little when that is so of most.
 _LEAST_KNOWN = 0.5
@@ -44,15 +45,18 @@ class Worker:
     """Answers requests; models stay in memory by name, on one device."""
 
     def __init__(self) -> None:
+        self._started: float | None = time.monotonic()
         self._loaded: dict[str, Loaded] = {}
         self._device = ""
         self._nltk = _nltk_data()
 
     def answer(self, request: Request) -> Answer:
         """Align every unit; one that cannot be aligned says why."""
+        started, self._started = self._started or time.monotonic(), None
         import torch
 
         torch.set_num_threads(request.threads)
+        device_manager.limit_mps_memory()
         self._device = self._device or _usable(request.device)
         unusable: dict[str, str] = {}
         for language, model in request.models.items():
@@ -60,8 +64,9 @@ class Worker:
                 self._load(model)
             except Exception as error:  # files of a third party: anything may be wrong with them
                 unusable[language] = _one_line(error)
+        startup_s = time.monotonic() - started
         units = [Aligned(error=why) if (why := unusable.get(u.language)) else self._tried(u, request) for u in request.units]
-        return Answer(units=units, unusable=unusable, device=self._device)
+        return Answer(units=units, unusable=unusable, device=self._device, startup_s=startup_s)
 
     def _tried(self, unit: Unit, request: Request) -> Aligned:
         """The unit's times, from the CPU where the device fails."""

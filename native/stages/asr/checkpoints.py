@@ -10,16 +10,22 @@ from typing import Any
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.errors import BadInputError
 from reelscribe.manifest import fingerprint
-from reelscribe.schemas import Chunk, DecodedChunk, DecodedWindow, Plan
+from reelscribe.schemas import AsDecoded, Chunk, DecodedChunk, DecodedWindow, Plan
 
 
 class Checkpoints:
-    """`folder`/chunk_NNNN.json. decides: what, besides a chunk's windows and terms, decides its words; degraded: is that good enough?"""
+    """`folder`/chunk_NNNN.json.
 
-    def __init__(self, folder: Path, plan: Plan, decides: dict[str, Any], *, degraded: bool = True) -> None:
+    decides: what, besides a chunk's windows and terms, decides its words; aligns: what decides their times; degraded: is that good enough?
+    """
+
+    def __init__(
+        self, folder: Path, plan: Plan, decides: dict[str, Any], aligns: dict[str, Any] | None = None, *, degraded: bool = True
+    ) -> None:
         self._folder = folder
         self._plan = plan
         self._decides = decides
+        self._alignment = fingerprint(aligns or {})
         self._degraded = degraded
 
     def path(self, chunk: Chunk) -> Path:
@@ -34,14 +40,31 @@ class Checkpoints:
             found = read_json(self.path(chunk), DecodedChunk)
         except BadInputError:
             return None
-        good = found.fingerprint == self._fingerprint(chunk) and [w.window for w in found.windows] == chunk.windows
-        return found if good and (self._degraded or not found.degraded) else None
+        good = found.fingerprint == self._fingerprint(chunk) and [w.window for w in found.decoded.windows] == chunk.windows
+        return found if good and (self._degraded or not found.decoded.degraded) else None
+
+    def is_aligned(self, found: DecodedChunk) -> bool:
+        """Whether its words have the times that they are to have."""
+        return found.alignment == self._alignment and (self._degraded or found.degraded == found.decoded.degraded)
 
     def write(self, chunk: Chunk, windows: Sequence[DecodedWindow], degraded: Sequence[str] = ()) -> DecodedChunk:
-        """Keep the chunk; it is whole on disk when this returns. `degraded`: what it was decoded with less of."""
+        """Keep the chunk as the engine gave it. `degraded`: what it was decoded with less of."""
+        decoded = AsDecoded(windows=list(windows), degraded=list(degraded))
         fingerprint = self._fingerprint(chunk)
-        write_json(self.path(chunk), DecodedChunk(id=chunk.id, fingerprint=fingerprint, degraded=list(degraded), windows=list(windows)))
-        # As it was stored: a chunk that was just decoded must not differ from one that was read back, not even in rounding.
+        return self._keep(
+            DecodedChunk(id=chunk.id, fingerprint=fingerprint, degraded=decoded.degraded, windows=decoded.windows, decoded=decoded), chunk
+        )
+
+    def write_aligned(self, chunk: Chunk, found: DecodedChunk, windows: Sequence[DecodedWindow], failures: Sequence[str]) -> DecodedChunk:
+        """Keep the chunk with the times of its words. `failures`: what kept words from being aligned."""
+        changes = {"alignment": self._alignment, "windows": list(windows), "degraded": [*found.decoded.degraded, *failures]}
+        return self._keep(found.model_copy(update=changes), chunk)
+
+    def _keep(self, found: DecodedChunk, chunk: Chunk) -> DecodedChunk:
+        """It is whole on disk when this returns, and given as it was stored: what was just decoded must not differ from what was read
+        back, not even in rounding.
+        """
+        write_json(self.path(chunk), found)
         return read_json(self.path(chunk), DecodedChunk)
 
     def remove(self, *, every: bool) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr import formats
-from asr.engines import Load
+from asr.engines import EngineOptions, Load, best, need_of
 from reelscribe.device_manager import ENGINES
-from reelscribe.models import locate
+from reelscribe.models import ModelNeed, locate
 from reelscribe.schemas import Chunk, Window
 
 # One process decodes at least so much: loading a model for less takes longer than decoding.
@@ -50,6 +50,14 @@ def smaller_model(load: Load) -> str:
             return name
         name = _SMALLER_MODEL.get(name)
     return load.model
+
+
+def smaller_needs(wanted: EngineOptions) -> list[ModelNeed]:
+    """The next smaller one, to be fetched so that it is there when it is needed."""
+    backend = best(wanted)
+    name = _SMALLER_MODEL.get(backend.model) if backend else None
+    need = need_of(replace(backend, model=name)) if backend and name else None
+    return [need] if need else []
 
 
 def ladder(load: Load, kind: str, chunk: Chunk, model: str) -> list[Effort]:

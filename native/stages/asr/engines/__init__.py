@@ -174,13 +174,19 @@ def _need(model: str, backend: Backend) -> ModelNeed:
     return models.resolve_model(model, backend.name, device_manager.probe())
 
 
-def needs(wanted: EngineOptions) -> list[ModelNeed]:
-    """The model to fetch, for the engine that would be chosen if it were here."""
+def best(wanted: EngineOptions) -> Backend | None:
+    """The engine that would be chosen if its model were here, with that model; None for one that has its own."""
     if wanted.backend == "sphinx":
-        return []
-    best = ("mlx" if device_manager.probe().mps else "whisperx") if wanted.backend == "auto" else wanted.backend
-    backend = backends()[best]
-    return [_need(preferred_model(backend, wanted), backend)]
+        return None
+    name = ("mlx" if device_manager.probe().mps else "whisperx") if wanted.backend == "auto" else wanted.backend
+    backend = backends()[name]
+    return replace(backend, model=preferred_model(backend, wanted))
+
+
+def needs(wanted: EngineOptions) -> list[ModelNeed]:
+    """The model to fetch."""
+    backend = best(wanted)
+    return [_need(backend.model, backend)] if backend else []
 
 
 def need_of(backend: Backend) -> ModelNeed | None:

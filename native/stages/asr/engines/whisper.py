@@ -242,7 +242,7 @@ class Whisper:
 
     def _settled(self, part: Part, heard: Heard, task: Task) -> Heard:
         """`heard`, or what was heard better: without the prompt where it is echoed, and by chance where a gate refuses it."""
-        misled = tuple(verdict for verdict in ("echo", "nothing heard") if verdict in heard.verdicts)
+        misled = ("echo",) if "echo" in heard.verdicts else () if heard.segments else ("nothing heard",)
         if misled and heard.prompt.terms:
             part = replace(part, prompt=bias.Prompt())
             heard = replace(self._first([part], task)[0], redone=misled)
