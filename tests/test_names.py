@@ -141,8 +141,9 @@ def test_nothing_changes_in_what_was_really_read(changes: Callable[[list[str], s
         paths += sorted(shared_media.glob("librivox/*.txt")) if language == "en" else []
         assert paths
         text = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        for way, lines in written_ways(text).items():
-            assert changes(lines, language) == [], f"{language} {way}"
+        ways = written_ways(text)
+        for way in ("as it is", "titles", *(["shouted"] if language == "en" else [])):  # as it is, it has no capitals
+            assert changes(ways[way], language) == [], f"{language} {way}"
 
 
 def test_a_name_spelt_wrong_is_mended_all_the_same(changes: Callable[[list[str], str], list[tuple[str, str]]]) -> None:
