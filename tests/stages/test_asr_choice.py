@@ -127,6 +127,20 @@ def test_a_batch_is_smaller_on_apples_gpu(device, asked, expected):
     assert engines.batch_size(backend, EngineOptions(batch_size=asked), Device(device=device, compute="", reason="")) == expected
 
 
+def test_a_batch_is_smaller_where_a_window_may_take_minutes(machine, put_model, tmp_path):
+    machine(PC)
+    for repo, num_bytes in (("Systran/faster-whisper-medium", 1_500_000_000), ("Systran/faster-whisper-small", 480_000_000)):
+        with open(put_model(repo) / "model.bin", "wb") as f:
+            f.truncate(num_bytes)
+
+    def size(device, **options):
+        wanted = EngineOptions(models_dir=tmp_path, backend="whisperx", **options)
+        return engines.batch_size(engines.choose(wanted), wanted, Device(device=device, compute="", reason=""))
+
+    assert (size("cpu", model="medium"), size("cpu", model="medium", batch_size=2), size("cuda", model="medium")) == (4, 2, 16)
+    assert size("cpu", model="small") == 16
+
+
 def test_weights_decide_and_folders_do_not(machine, put_model, tmp_path):
     machine(PC)
     folder = put_model("Systran/faster-whisper-small")

@@ -42,7 +42,7 @@ class DecodingOptions(MpsOptions):
         4 * 3600, env="ASR_TIMEOUT", affects_output=False, ge=0, unit="s", help="decoding that takes longer is ended; 0: no limit"
     )
     allow_smaller_model: bool = option(
-        False, env="ASR_ALLOW_SMALLER_MODEL", affects_output=False, help="try, last, the next smaller model that is on this machine"
+        False, env="ASR_ALLOW_SMALLER_MODEL", affects_output=False, help="try, last, the next smaller model; it is fetched too"
     )
     retry_degraded: bool = option(
         False,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # Apple's GPU shares its memory with everything else.
 _MPS_BATCH = 8
+# A CPU may take minutes for a window with weights so large (medium's in float16 are), and a batch must come to its end long before
+# ASR_STALL_TIMEOUT.
+_LARGE_BYTES = 10**9
+_LARGE_ON_CPU_BATCH = 4
 
 
 class Load(BaseModel):
@@ -97,7 +101,13 @@ class EngineOptions(StageOptions, LanguageOption, TranslateOption):
     allow_draft: bool = option(
         True, env="ASR_ALLOW_DRAFT", affects_output=False, help="use PocketSphinx, which gives a draft, when no better engine is there"
     )
-    batch_size: int = option(16, env="ASR_BATCH_SIZE", ge=1, le=64, help="windows that whisperx decodes together; on MPS at most 8")
+    batch_size: int = option(
+        16,
+        env="ASR_BATCH_SIZE",
+        ge=1,
+        le=64,
+        help="windows that whisperx decodes together; on MPS at most 8, with a large model on a CPU 4",
+    )
     bias: bool = option(True, env="BIAS", help="let the decoder know the glossary's terms")
     bias_prompt_max: int = option(20, env="BIAS_PROMPT_MAX_TERMS", ge=0, help="how many of a window's terms are its Whisper's prompt")
     bias_hotword_max: int = option(
@@ -230,7 +240,13 @@ def to_load(backend: Backend, options: EngineOptions, device: Device, threads: i
 
 def batch_size(backend: Backend, options: EngineOptions, device: Device) -> int:
     """How many windows are decoded together."""
-    return min(options.batch_size, backend.batch, _MPS_BATCH if device.device == "mps" else options.batch_size)
+    most = {"mps": _MPS_BATCH, "cpu": _LARGE_ON_CPU_BATCH if _is_large(backend, options) else backend.batch}
+    return min(options.batch_size, backend.batch, most.get(device.device, backend.batch))
+
+
+def _is_large(backend: Backend, options: EngineOptions) -> bool:
+    found = model_of(backend, options)
+    return found is not None and sum(path.stat().st_size for path in formats.weights(found.folder)) > _LARGE_BYTES
 
 
 def weights(backend: Backend, options: EngineOptions) -> dict[str, str | Path | None]:
