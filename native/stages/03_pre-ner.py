@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from pre_ner import glossary_file, pipelines, subtitles
+from reelscribe import reviewed
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.schemas import BiasWindows, Glossary, Media, Metadata, Term
-from reelscribe.settings import LanguageOption, StageOptions, option
+from reelscribe.settings import GlossaryOption, LanguageOption, StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main, movie_file
 
 if TYPE_CHECKING:
@@ -35,10 +36,7 @@ if TYPE_CHECKING:
 CHECK_TEXT = "The train left Victoria Station when Inspector Rathore met Jai in Mumbai."
 
 
-class Options(StageOptions, LanguageOption):
-    glossary: Path | None = option(
-        None, env="GLOSSARY", affects_output=False, help="your own terms, one on a line; default: glossary.txt beside the movie"
-    )
+class Options(StageOptions, LanguageOption, GlossaryOption):
     bias_window_s: float = option(45.0, env="BIAS_WINDOW_S", unit="s", ge=1, le=600, help="length of a bias window")
     bias_stride_s: float = option(15.0, env="BIAS_STRIDE_S", unit="s", ge=1, le=600, help="a bias window begins every so often")
     bias_terms: int = option(50, env="BIAS_TERMS", ge=0, le=500, help="terms of a bias window at most")
@@ -74,7 +72,7 @@ def engine(options: Options) -> Engine:
 def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
     trained = {str(t): t.folder / "meta.json" for t in pipelines.installed(options.models_dir)}
     beside = {path.name: path for path in subtitles.beside(movie)}
-    return {"glossary": glossary_file.find(movie, options.glossary), **beside, **trained}
+    return {"glossary": glossary_file.without_reviews(reviewed.glossary_file(movie, options.glossary)), **beside, **trained}
 
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
@@ -104,7 +102,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
 
 
 def read_user_glossary(ctx: Context[Options, Inputs, Outputs]) -> UserGlossary:
-    path = glossary_file.find(ctx.movie, ctx.options.glossary)
+    path = reviewed.glossary_file(ctx.movie, ctx.options.glossary)
     if path is None:
         return glossary_file.UserGlossary()
     user = glossary_file.read(path)

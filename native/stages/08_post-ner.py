@@ -12,22 +12,19 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from post_ner import frequency, naming, translated, turns
+from post_ner import characters, frequency, naming, translated, turns
 from reelscribe import reviewed
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.languages import joiner
-from reelscribe.schemas import Correction, Corrections, Diarization, Glossary, Segment, Speakers, Transcript
-from reelscribe.settings import StageOptions, option
+from reelscribe.schemas import Correction, Corrections, Diarization, Glossary, Metadata, Segment, Speakers, Transcript
+from reelscribe.settings import GlossaryOption, StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
 
 
-class Options(StageOptions):
+class Options(StageOptions, GlossaryOption):
     """What can be set."""
 
-    glossary: Path | None = option(
-        None, env="GLOSSARY", affects_output=False, help="your own terms, one on a line; default: glossary.txt beside the movie"
-    )
     correct_names: bool = option(True, env="CORRECT_NAMES", help="mend names that the glossary knows; false: speakers only")
 
 
@@ -37,6 +34,8 @@ class Inputs(StageFiles):
     transcript: Path = artifact("transcription/transcript.json", schema=Transcript)
     diarization: Path = artifact("diarization/diarization.json", schema=Diarization)
     glossary: Path = artifact("glossary/glossary.json", schema=Glossary)
+    metadata: Path | None = artifact("metadata/tmdb.json", schema=Metadata)
+    audio: Path | None = artifact("audio/audio.wav")
 
 
 class Outputs(StageFiles):
@@ -72,9 +71,13 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     kept = kept_names(ctx, exclusive)
 
     spoken = with_speakers(transcript, exclusive)
-    segments, corrections = mended(ctx, transcript, spoken)
-    translation, of_translation = translation_of(ctx, transcript, spoken, segments)
-    speakers = naming.named(naming.in_order(segments, diarization), diarization, kept)
+    # Who talks says which names are likely, and names say who talks: first the names alone, then the voices, then the names again.
+    segments, corrections = mended(ctx, transcript, spoken, {})
+    suggested = characters_of(ctx, transcript.language, segments, diarization, kept)
+    speakers = naming.named(naming.in_order(segments, diarization), diarization, kept, suggested)
+    if called := naming.words_by_voice(speakers):
+        segments, corrections = mended(ctx, transcript, spoken, called)
+    translation, of_translation = translation_of(ctx, transcript, spoken, segments, called)
 
     decided = reviewed.digest(reviewed.in_places(ctx.movie_dir))
     ledger = corrections.model_copy(update={"translation": of_translation, "reviewed": decided})
@@ -99,8 +102,24 @@ def with_speakers(transcript: Transcript, exclusive: turns.Turns) -> list[Segmen
     return [piece.model_copy(update={"id": number}) for number, piece in enumerate(pieces)]
 
 
-def mended(ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segments: list[Segment]) -> tuple[list[Segment], Corrections]:
-    """The segments with names mended, and the ledger."""
+def characters_of(
+    ctx: Context[Options, Inputs, Outputs], language: str, segments: list[Segment], diarization: Diarization, kept: dict[str, str]
+) -> dict[str, characters.Suggestion]:
+    """The likeliest character of each voice that has one. Pitch is measured only where the cast says who is a woman or a man."""
+    from post_ner import voice
+
+    metadata = read_json(ctx.inputs.metadata, Metadata) if ctx.inputs.metadata else Metadata(title="")
+    played = characters.of_glossary(read_json(ctx.inputs.glossary, Glossary))
+    genders = characters.genders_of(played, metadata.cast)
+    voices = voice.sounds_like(ctx.inputs.audio, diarization.exclusive) if genders and ctx.inputs.audio else {}
+    talk_s = {speaker.label: speaker.total_s for speaker in diarization.speakers}
+    return characters.suggest(segments, played, language=language, talk_s=talk_s, settled=kept, voices=voices, genders=genders)
+
+
+def mended(
+    ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segments: list[Segment], called: dict[str, frozenset[str]]
+) -> tuple[list[Segment], Corrections]:
+    """The segments with names mended, and the ledger; called: the words of each voice's name, where it has one."""
     from post_ner.correct import Corrector, is_cased
     from post_ner.decision import THRESHOLD
 
@@ -117,11 +136,15 @@ def mended(ctx: Context[Options, Inputs, Outputs], transcript: Transcript, segme
     # A draft's small letters say nothing: its recogniser knows no capitals but those of the glossary.
     cased = is_cased(segments) and not transcript.draft
     corrector = Corrector(glossary, frequency.Usage(language), cased=cased, language=language, decisions=decisions)
-    return corrector.correct(segments)
+    return corrector.correct(segments, called)
 
 
 def translation_of(
-    ctx: Context[Options, Inputs, Outputs], transcript: Transcript, spoken: list[Segment], mended_segments: list[Segment]
+    ctx: Context[Options, Inputs, Outputs],
+    transcript: Transcript,
+    spoken: list[Segment],
+    mended_segments: list[Segment],
+    called: dict[str, frozenset[str]],
 ) -> tuple[list[Segment] | None, list[Correction]]:
     """The English segments with their speakers, their names mended too, and what was mended in them."""
     if transcript.translation is None:
@@ -129,7 +152,7 @@ def translation_of(
     before, after = translated.words_of(spoken), translated.words_of(mended_segments)
     linked = translated.relinked(translated.with_speaker(transcript.translation, before), before, after)
     english = transcript.model_copy(update={"language": "en"})
-    found, ledger = mended(ctx, english, linked)
+    found, ledger = mended(ctx, english, linked, called)
     return found, ledger.corrections
 
 
@@ -141,7 +164,11 @@ def report(ctx: Context[Options, Inputs, Outputs], segments: list[Segment], corr
     ctx.log.info("speakers: %d, segments: %d%s", len(speakers.speakers), len(segments), lost)
     most = ", ".join(f"{change} (×{times})" if times > 1 else change for change, times in changed.most_common(5))
     ctx.log.info("names mended: %d%s", len(corrections.corrections), f" ({most}{', …' if len(changed) > 5 else ''})" if most else "")
+    for speaker in (s for s in speakers.speakers if s.suggested and s.confidence is not None):
+        shown = "named so" if speaker.name == speaker.suggested else f"shown as {speaker.name}"
+        ctx.log.info("%s may be %s (%.2f, %s)", speaker.label, speaker.suggested, speaker.confidence, shown)
     ctx.note("speakers", len(speakers.speakers))
+    ctx.note("speakers_named", sum(s.name == s.suggested for s in speakers.speakers))
     ctx.note("corrections", len(corrections.corrections))
     ctx.note("corrections_undone", len(corrections.undone))
     ctx.note("corrections_of_translation", len(corrections.translation))

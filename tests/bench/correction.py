@@ -242,9 +242,8 @@ def speed(usage: frequency.Usage) -> None:
         _, ledger = corrector.correct(segments)
         seconds, busy = time.perf_counter() - started, time.process_time() - busy
         words = sum(len(s.words) for s in segments)
-        say(
-            f"{words} words, {len(glossary.terms)} terms, {len(ledger.corrections)} corrections: {seconds:.2f} s, {busy:.2f} s of processor ({attempt})"
-        )
+        taken = f"{seconds:.2f} s, {busy:.2f} s of processor ({attempt})"
+        say(f"{words} words, {len(glossary.terms)} terms, {len(ledger.corrections)} corrections: {taken}")
 
 
 def main() -> None:

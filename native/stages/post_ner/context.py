@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from post_ner.targets import Target
 from post_ner.tokens import Token, fold
-from reelscribe.schemas import Segment, Term
+from reelscribe.schemas import Segment
 
 NEAR_S = 15.0  # a subtitle track says the name so close to here: it is said here
 ANSWER_S = 5.0  # whoever is spoken to answers within that
@@ -16,7 +16,7 @@ _SENTENCE_ENDS = tuple(".?!…।:\"“”«»„'‘")
 # Words that ordinary words follow, and names do not.
 _DETERMINERS = {
     "en": "a an the my your his her its our their this that these those no some any every each another",
-    "de": "ein eine einen einem einer eines kein keine keinen mein meine meinen dein deine deinen sein seine seinen ihr ihre ihren unser unsere",
+    "de": "ein eine einen einem einer eines kein keine keinen mein meine meinen dein deine deinen sein seine seinen ihre ihren unser",
     "fr": "le la les un une des mon ma mes ton ta tes son sa ses notre nos votre vos leur leurs ce cette ces aucun aucune",
     "es": "el la los las un una unos unas mi mis tu tus su sus este esta ese esa",
 }
@@ -103,8 +103,3 @@ class Film:
     def _means(self, target: Target, speaker: str | None) -> bool:
         called = self._names.get(speaker or "", frozenset())
         return not called.isdisjoint(fold(word) for word in target.words)
-
-
-def words_of(term: Term) -> frozenset[str]:
-    """The folded words that name somebody, for Film's `names`."""
-    return frozenset(fold(word) for word in term.text.split())

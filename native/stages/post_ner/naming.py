@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from post_ner.characters import THRESHOLD, Suggestion
+from post_ner.tokens import fold
 from post_ner.turns import UNKNOWN, Turns
 from reelscribe.schemas import Diarization, NamedSpeaker, Segment, Speakers, Transcript
 
@@ -17,15 +19,34 @@ def in_order(segments: Iterable[Segment], diarization: Diarization) -> list[str]
     return list(dict.fromkeys(label for label in (*spoken, *heard, *silent) if label))
 
 
-def named(labels: list[str], diarization: Diarization, kept: dict[str, str]) -> Speakers:
-    """Names for `labels`: those `kept` from the user, else `Speaker 1` … in the order given."""
+def named(labels: list[str], diarization: Diarization, kept: Mapping[str, str], suggested: Mapping[str, Suggestion]) -> Speakers:
+    """Names for `labels`: those `kept` from the user, else a character that is sure enough, else `Speaker 1` … in the order given."""
     total_s = {speaker.label: speaker.total_s for speaker in diarization.speakers}
     return Speakers(
         speakers=[
-            NamedSpeaker(label=label, name=kept.get(label, automatic), automatic=automatic, total_s=total_s.get(label, 0.0))
-            for label, automatic in ((label, f"Speaker {number}") for number, label in enumerate(labels, 1))
+            _named(label, f"Speaker {number}", total_s.get(label, 0.0), kept.get(label), suggested.get(label))
+            for number, label in enumerate(labels, 1)
         ]
     )
+
+
+def _named(label: str, numbered: str, total_s: float, kept: str | None, suggestion: Suggestion | None) -> NamedSpeaker:
+    automatic = suggestion.name if suggestion and suggestion.confidence >= THRESHOLD else numbered
+    return NamedSpeaker(
+        label=label,
+        name=kept or automatic,
+        automatic=automatic,
+        suggested=suggestion.name if suggestion else None,
+        confidence=suggestion.confidence if suggestion else None,
+        evidence=suggestion.evidence if suggestion else [],
+        total_s=total_s,
+    )
+
+
+def words_by_voice(speakers: Speakers) -> dict[str, frozenset[str]]:
+    """The folded words of every voice's name, without those that are only numbered."""
+    named = (s for s in speakers.speakers if s.name == s.suggested or s.name != s.automatic)
+    return {s.label: frozenset(fold(word) for word in s.name.split()) for s in named}
 
 
 def kept_names(speakers: Speakers, transcript: Transcript | None, turns: Turns) -> dict[str, str]:

@@ -9,14 +9,15 @@ jay dev => Jaidev                 always write the right side
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import NoReturn
 
 from reelscribe.errors import BadInputError
+from reelscribe.reviewed import is_reviewed
 from reelscribe.schemas import Replacement, Term
 
-NAME = "glossary.txt"
 SOURCE = "user"
 WEIGHT = 1.0
 _MAX_BYTES = 1 << 20
@@ -36,19 +37,21 @@ class UserGlossary:
         self.never: list[str] = []
 
 
-def find(movie: Path, given: Path | None) -> Path | None:
-    """The file: the one `given` (also when it is not there), else glossary.txt beside the movie. Relative: to here, else to the movie."""
-    if given is None:
-        beside = movie.parent / NAME
-        return beside if beside.is_file() else None
-    here = given.absolute()
-    return here if here.exists() or given.is_absolute() else movie.parent / given
+def without_reviews(path: Path | None) -> str | None:
+    """Digest of what the file says beside the lines that reviews of corrections wrote, which concern post-ner alone."""
+    if path is None or not path.is_file():
+        return None
+    written = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    own = [line.strip() for line in written if line.strip() and not is_reviewed(line)]
+    return hashlib.sha256("\n".join(own).encode()).hexdigest() if own else None
 
 
 def read(path: Path) -> UserGlossary:
     """Raises BadInputError with the line's number when a line means nothing."""
     glossary = UserGlossary()
     for number, line in enumerate(_text(path).splitlines(), start=1):
+        if is_reviewed(line):
+            continue
         entry = " ".join(_COMMENT.sub("", line.strip()).split())
         if entry:
             _Line(path, number).add(entry, glossary)

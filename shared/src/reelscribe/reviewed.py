@@ -1,4 +1,4 @@
-"""What a user decided about corrections: accepted, rejected, undone. Remembered where a new run finds it, and never a reason to decode again.
+"""What a user decided about corrections: accepted, rejected, undone. Every later run finds it, and none decodes again for it.
 
 A decision about a word holds wherever the word is heard, and is a line of the user's glossary file (GLOSSARY, else glossary.txt beside
 the movie), behind which `# reviewed` stands:
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,17 +160,3 @@ def _all_lines(glossary: Path | None) -> list[str]:
 def _entry(line: str) -> str:
     """The line without its mark, spaces as the glossary file's reader has them."""
     return " ".join(_MARKED.sub("", line).split())
-
-
-def apply(
-    memory: Memory, ids: Iterable[str], known: dict[str, Correction], decide: Callable[[Memory, Correction], str]
-) -> list[tuple[Correction, str]]:
-    """Every id's correction, decided, and where that is remembered. Raises BadInputError for an id that is none."""
-    chosen = [_known(number, known) for number in ids]
-    return [(correction, decide(memory, correction)) for correction in chosen]
-
-
-def _known(number: str, known: dict[str, Correction]) -> Correction:
-    if number not in known:
-        raise BadInputError(f"there is no correction {number}", remedy="native/pipeline.sh --corrections DIR lists them")
-    return known[number]

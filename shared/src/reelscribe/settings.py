@@ -76,6 +76,14 @@ class LanguageOption(BaseModel):
     )
 
 
+class GlossaryOption(BaseModel):
+    """For the stages that read the user's own glossary file."""
+
+    glossary: Path | None = option(
+        None, env="GLOSSARY", affects_output=False, help="your own terms, one on a line; default: glossary.txt beside the movie"
+    )
+
+
 class TranslateOption(BaseModel):
     """For the stages that ask whether English subtitles of a foreign movie are wanted."""
 
