@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
-from pre_ner import glossary_file, pipelines, subtitles
+from pre_ner import cues, glossary_file, pipelines
 from reelscribe import reviewed
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
@@ -71,12 +71,12 @@ def engine(options: Options) -> Engine:
 
 def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
     trained = {str(t): t.folder / "meta.json" for t in pipelines.installed(options.models_dir)}
-    beside = {path.name: path for path in subtitles.beside(movie)}
+    beside = {path.name: path for path in cues.beside(movie)}
     return {"glossary": glossary_file.without_reviews(reviewed.glossary_file(movie, options.glossary)), **beside, **trained}
 
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
-    from pre_ner import risk, windows
+    from pre_ner import risk, subtitles, windows
 
     media = read_json(ctx.inputs.media, Media)
     metadata = read_json(ctx.inputs.metadata, Metadata)
@@ -110,15 +110,15 @@ def read_user_glossary(ctx: Context[Options, Inputs, Outputs]) -> UserGlossary:
     return user
 
 
-def read_subtitles(ctx: Context[Options, Inputs, Outputs]) -> list[subtitles.Track]:
+def read_subtitles(ctx: Context[Options, Inputs, Outputs]) -> list[cues.Track]:
     """Those inside the movie, as demux wrote them, and those beside it; one that cannot be used is said and left out."""
-    files = [(path, subtitles.language_in(path.name)) for path in ctx.inputs.subtitles]
-    files += [(path, subtitles.language_in(path.name[len(ctx.movie.stem) + 1 :])) for path in subtitles.beside(ctx.movie)]
+    files = [(path, cues.language_in(path.name)) for path in ctx.inputs.subtitles]
+    files += [(path, cues.language_in(path.name[len(ctx.movie.stem) + 1 :])) for path in cues.beside(ctx.movie)]
     tracks = []
     for path, language in files:
         try:
-            tracks.append(subtitles.read(path, language))
-        except subtitles.SubtitlesError as error:
+            tracks.append(cues.read(path, language))
+        except cues.SubtitlesError as error:
             ctx.fallback(str(error))
     ctx.note("subtitles", {track.name: len(track.cues) for track in tracks})
     return tracks
@@ -150,8 +150,10 @@ def say_pipelines(ctx: Context[Options, Inputs, Outputs], finders: Finders) -> N
 def collect(metadata: Metadata, media: Media, user: UserGlossary, finders: Finders) -> list[Term]:
     """All terms but those of subtitles, the heaviest first."""
     from pre_ner import terms
+    from pre_ner.entities import ENGLISH
 
-    finder = finders.of(metadata.overview or "")
+    # Chapters and keywords are too short to tell their language: they are in the plot's, and TMDB's in English.
+    finder = finders.of(metadata.overview or "", None if metadata.overview else ENGLISH)
     return terms.merged(
         [
             *user.terms,
@@ -165,9 +167,9 @@ def collect(metadata: Metadata, media: Media, user: UserGlossary, finders: Finde
     )
 
 
-def new_in_subtitles(tracks: list[subtitles.Track], known: list[Term], finders: Finders) -> list[Term]:
+def new_in_subtitles(tracks: list[cues.Track], known: list[Term], finders: Finders) -> list[Term]:
     """Names that only the subtitles know; what one track has found the next one knows."""
-    from pre_ner import risk
+    from pre_ner import risk, subtitles
 
     found: list[Term] = []
     for track in tracks:
@@ -178,7 +180,7 @@ def new_in_subtitles(tracks: list[subtitles.Track], known: list[Term], finders: 
     return found
 
 
-def with_variants(found: list[Term], tracks: list[subtitles.Track], metadata: Metadata, languages: list[str]) -> list[Term]:
+def with_variants(found: list[Term], tracks: list[cues.Track], metadata: Metadata, languages: list[str]) -> list[Term]:
     """The terms with every form in which they are said or written, the heaviest first."""
     from pre_ner import forms, windows
 

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from conftest import python_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pre_ner import forms, glossary_file, names, pipelines, risk, scripts, subtitles, terms, windows
+from pre_ner import cues, forms, glossary_file, names, pipelines, risk, scripts, subtitles, terms, windows
 from pre_ner.entities import place_of
 from reelscribe import sounds
 from reelscribe.errors import BadInputError
@@ -289,33 +290,67 @@ def test_metadata_come_first(run_stage: RunStage, movie_dir: Path, movie: Path) 
 # -- spaCy ----------------------------------------------------------------------------------------------------------------
 
 TRAIN = """
-    import random, sys
+    import json, sys
     import spacy
     from spacy.training import Example
 
-    examples = [
-        ("Meera lives in Jodhpur", [(0, 5, "PERSON"), (15, 22, "GPE")]),
-        ("Meera works at Zenotech", [(0, 5, "PERSON"), (15, 23, "ORG")]),
-        ("Arjun lives in Bikaner", [(0, 5, "PERSON"), (15, 22, "GPE")]),
-        ("Arjun works at Omnicorp", [(0, 5, "PERSON"), (15, 23, "ORG")]),
-    ]
+    folder, language, sentences = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     spacy.util.fix_random_seed(0)
-    nlp = spacy.blank("en", meta={"name": "core_tiny_sm", "version": "1.2.3"})
+    nlp = spacy.blank(language, meta={"name": "core_tiny_sm", "version": "1.2.3"})
     nlp.add_pipe("ner")
+    examples = [(text, [(text.index(name), text.index(name) + len(name), label) for name, label in found]) for text, found in sentences]
     batch = [Example.from_dict(nlp.make_doc(text), {"entities": spans}) for text, spans in examples]
     optimizer = nlp.initialize(lambda: batch)
     for _ in range(30):
         nlp.update(batch, sgd=optimizer)
-    nlp.to_disk(sys.argv[1])
+    nlp.to_disk(folder)
 """
+ENGLISH_SENTENCES = [
+    ("Meera lives in Jodhpur", [("Meera", "PERSON"), ("Jodhpur", "GPE")]),
+    ("Meera works at Zenotech", [("Meera", "PERSON"), ("Zenotech", "ORG")]),
+    ("Arjun lives in Bikaner", [("Arjun", "PERSON"), ("Bikaner", "GPE")]),
+    ("Arjun works at Omnicorp", [("Arjun", "PERSON"), ("Omnicorp", "ORG")]),
+]
+HINDI_SENTENCES = [
+    ("सिमरन जोधपुर में रहती है", [("सिमरन", "PER"), ("जोधपुर", "LOC")]),
+    ("अर्जुन बीकानेर में रहता है", [("अर्जुन", "PER"), ("बीकानेर", "LOC")]),
+]
+
+
+def train(folder: Path, language: str, sentences: list[Any]) -> None:
+    """A pipeline that was really trained, on a few sentences."""
+    folder.parent.mkdir(exist_ok=True)
+    code = textwrap.dedent(TRAIN)
+    subprocess.run([str(python_of("pre-ner")), "-c", code, str(folder), language, json.dumps(sentences)], check=True, timeout=250)
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A MODELS_DIR with a pipeline that was really trained, on four sentences."""
+    """A MODELS_DIR with an English pipeline."""
     folder = tmp_path_factory.mktemp("models")
-    subprocess.run([str(python_of("pre-ner")), "-c", textwrap.dedent(TRAIN), str(folder / "tiny")], check=True, timeout=250)
+    train(folder / "tiny", "en", ENGLISH_SENTENCES)
     return folder
+
+
+@pytest.mark.parametrize("language", ["hi", "xx"])
+def test_each_text_is_read_by_the_pipeline_of_its_language(
+    run_stage: RunStage, movie_dir: Path, movie: Path, tmp_path: Path, language: str
+) -> None:
+    """Its own, or the one for any language; without either, rules for that text alone. Which, is in the glossary."""
+    train(tmp_path / "models" / "tiny", language, HINDI_SENTENCES)
+    plots = {"en": "Jai is in love with the girl from the train.", "hi": "अर्जुन बीकानेर में रहता है"}
+    metadata = {**METADATA, "overview": plots["en"], "overviews": plots}
+    (movie_dir / "metadata" / "tmdb.json").write_text(json.dumps(metadata), encoding="utf-8")
+    movie.with_suffix(".hi.srt").write_text(srt([(10, "सिमरन जोधपुर में रहती है"), (20, "सिमरन जोधपुर में रहती है")]), encoding="utf-8")
+    run_stage("pre-ner", movie_dir, movie=movie, env={"MODELS_DIR": str(tmp_path / "models")})
+    glossary, _ = written(movie_dir)
+    english = "blank en + entity_ruler" if language == "hi" else "xx_core_tiny_sm 1.2.3"
+    assert glossary["pipeline"].split(", ") == list(dict.fromkeys([english, f"{language}_core_tiny_sm 1.2.3"]))
+    found = {t["text"]: (t["kind"], t["source"], t["language"], t["variants"][:1]) for t in glossary["terms"] if t.get("language") == "hi"}
+    assert found["अर्जुन"] == ("character", "overview", "hi", ["Arjun"])
+    assert found["बीकानेर"] == ("place", "overview", "hi", ["Bikaner"])
+    assert found["सिमरन"] == ("character", "subtitles", "hi", ["Simran"])
+    assert found["जोधपुर"] == ("place", "subtitles", "hi", ["Jodhpur"])
 
 
 def test_a_trained_pipeline_is_used_when_there_is_one(run_stage: RunStage, movie_dir: Path, movie: Path, models: Path) -> None:
@@ -498,6 +533,10 @@ def test_places_are_not_called_with_respect() -> None:
     assert forms_of("The Night Train", "title", languages=("hi",)) == []
 
 
+def test_a_word_that_only_sounds_alike_is_not_the_name() -> None:
+    assert forms_of("Gill", "place", languages=("hi",), written="गीले") == ["गिल"]
+
+
 def test_what_was_written_about_the_movie_is_believed_before_a_list() -> None:
     assert "राठौड़" in forms_of("Rathore", languages=("hi",))
     assert "राठौर" in forms_of("Rathore", languages=("hi",), written="राठौर आते हैं")
@@ -559,7 +598,45 @@ def test_the_list_is_that_of_the_movies_language() -> None:
     [("hi.srt", "hi"), ("eng.forced.srt", "en"), ("en.hi.srt", "en"), ("03.und.srt", None), ("srt", None), ("sdh.srt", None)],
 )
 def test_the_language_in_a_files_name(name: str, language: str | None) -> None:
-    assert subtitles.language_in(name) == language
+    assert cues.language_in(name) == language
+
+
+def track_of(*lines: str) -> cues.Track:
+    """Cues of two seconds, one after the other."""
+    path = Path("track.en.srt")
+    return cues.Track(path.name, "en", tuple(cues.cue(2 * n, 2 * n + 2, line) for n, line in enumerate(lines)))
+
+
+NOBODY = SimpleNamespace(find=lambda text: [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["I met Suraj-ji there.", "Suraj's house is far."], {"Suraj": "other"}),
+        (["I met Suraj there."], {}),  # once is a slip
+        (["She went to Suraj.", "A suraj, two suraj.", "The Suraj, a suraj."], {}),  # a word that has a capital now and then
+        (["Ask God.", "My God, the English!", "By God, English is hard."], {}),
+        (["Is Dr. Anand Rao in?", "No, Dr. Anand Rao is out."], {"Dr Anand Rao": "character"}),
+        (["So Anand Rao came.", "With Anand Rao and Anand."], {"Anand Rao": "character"}),
+        (["In Marine Drive.", "At Marine Drive."], {"Marine Drive": "other"}),
+        (["SURAJ: Come!", "SURAJ: No.", "WOMAN: Yes.", "WOMAN: No."], {"Suraj": "character"}),
+        (["(SURAJ sighs)", "[Suraj sighs] Oh.", "Oh. [Suraj]"], {}),
+        (["On Monday we saw Jai.", "On Monday Jai saw us."], {}),  # Jai is known
+        (["Then Jaydev came.", "Oh Jaydev!", "So Jaydev went."], {}),  # Jaidev is known, and this is he
+    ],
+)
+def test_names_that_only_the_subtitles_know(lines: list[str], expected: dict[str, str]) -> None:
+    known = [Term(text=text, kind="character", weight=0.9, source="cast") for text in ("Jai", "Jaidev")]
+    common = risk.lists(["en"])
+    found = subtitles.new_names(track_of(*lines), "en", known, NOBODY, lambda word: risk.is_everyday(word, common))
+    assert {term.text: term.kind for term in found} == expected
+
+
+def test_german_nouns_are_no_names() -> None:
+    track = track_of("Wo ist der Zug?", "Der alte Zug kommt.", "Ein Zug nach Köln.", "Nach Köln, bitte.")
+    assert subtitles.new_names(track, "de", [], NOBODY, lambda word: False) == []
+    assert [term.text for term in subtitles.new_names(track, "sv", [], NOBODY, lambda word: False)] == ["Zug", "Köln"]
 
 
 @pytest.mark.parametrize(
@@ -573,8 +650,8 @@ def test_the_language_in_a_files_name(name: str, language: str | None) -> None:
 def test_subtitles_that_cannot_be_used(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "Film.srt"
     path.write_bytes(content)
-    with pytest.raises(subtitles.SubtitlesError, match=expected):
-        subtitles.read(path, None)
+    with pytest.raises(cues.SubtitlesError, match=expected):
+        cues.read(path, None)
 
 
 def test_any_text_in_subtitles_is_read_or_refused(tmp_path: Path) -> None:
@@ -584,8 +661,8 @@ def test_any_text_in_subtitles_is_read_or_refused(tmp_path: Path) -> None:
     def holds(text: str) -> None:
         path.write_text("1\n00:00:01,000 --> 00:00:02,000\n" + text, encoding="utf-8", errors="ignore")
         try:
-            track = subtitles.read(path, "en")
-        except subtitles.SubtitlesError:
+            track = cues.read(path, "en")
+        except cues.SubtitlesError:
             return
         assert all(token.text and token.text in track.text for cue in track.cues for token in cue.tokens)
 

@@ -21,12 +21,15 @@ _SCHEMES = {
 _UNSPOKEN_A = frozenset({"DEVANAGARI", "GUJARATI", "GURMUKHI"})
 SCRIPTS = frozenset(_SCHEMES)
 LATIN = "LATIN"
+_VOWELS = "aāiīuūeēoōôêæ"
+_CONSONANT = rf"(?:[^{_VOWELS}h]h?|h)"
 # An a is unspoken at the end, unless a cluster that is hard to end on stands before it (Mitra, Krishna, but Anand) …
-_FINAL_A = re.compile(r"(?<=[^aāiīuūeēoōôêæ])a$")
-_HARD_CLUSTER = re.compile(r"[^aāiīuūeēoōôêæhṁmnṇñṅ]h?[^aāiīuūeēoōôêæh]h?$|[mnṇṁ][dtḍṭ]h?[rvy]$")
+_FINAL_A = re.compile(rf"(?<=[^{_VOWELS}])a$")
+_HARD_CLUSTER = re.compile(rf"[^{_VOWELS}hṁmnṇñṅ]h?[^{_VOWELS}h]h?$|[mnṇṁ][dtḍṭ]h?[rvy]$")
 # … and between two syllables that are complete without it: manamohan, manmohan (Ohala, Aspects of Hindi Phonology, 1983).
-_MEDIAL_A = re.compile(r"(?<=[aāiīuūeēoōôêæ])((?:[^aāiīuūeēoōôêæh]h?|h))a(?=(?:[^aāiīuūeēoōôêæh]h?|h)[aāiīuūeēoōôêæ])")
+_MEDIAL_A = re.compile(rf"(?<=[{_VOWELS}])({_CONSONANT})a(?={_CONSONANT}[{_VOWELS}])")
 _LETTERS = [("r̥", "ri"), ("jñ", "gy"), ("ṁh", "ngh"), ("k͟h", "kh"), ("ġ", "gh"), ("ś", "sh"), ("ṣ", "sh"), ("ch", "chh"), ("m̐", "n")]
+_OPEN_ENDS = "aeiouyhw"
 _BEFORE_LIPS = re.compile(r"ṁ(?=[pbm])")
 
 
@@ -106,5 +109,8 @@ class Spellings:
     def _of_word(self, word: str) -> str | None:
         """Of several that sound so the likeliest; a name written with a final a has a long one (Shukla: शुक्ला, not शुक्ल)."""
         sound = key(word)
-        found = self._by_sound.get(sound, ()) if len(sound) > 1 else ()  # not initials
+        if len(sound) < 2:  # initials
+            return None
+        closed = word[-1].casefold() not in _OPEN_ENDS
+        found = [c for c in self._by_sound.get(sound, ()) if not (closed and _spoken(c)[-1] in _VOWELS)]  # Gill is not गीले
         return min(found, key=lambda c: word.endswith("a") != _spoken(c).endswith("ā"), default=None)

@@ -65,7 +65,7 @@ def titles(metadata: Metadata) -> Iterator[Term]:
 def from_overviews(metadata: Metadata, finders: Finders) -> Iterator[Term]:
     """Who and what the plot names, in every language it is told in."""
     texts = {text: language for language, text in metadata.overviews.items()}
-    for text in dict.fromkeys([metadata.overview or "", *texts]):
+    for text in dict.fromkeys(text for text in (metadata.overview, *texts) if text):
         language = texts.get(text)
         for entity in finders.of(text, language).find(text):
             if not entity.known:
