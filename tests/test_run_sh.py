@@ -76,6 +76,7 @@ def checkout(tmp_path: Path) -> Path:
     (tree / "notes.txt").write_text("#!/bin/bash is in this text\n")
     (tree / ".gitignore").write_text("/native/venvs/\n__pycache__/\n")
     executables = {tree / "native" / "setup_venvs.sh": SETUP, **{binaries / name: TOOL for name in TOOLS}}
+    executables |= {binaries / name: TOOL for name in ("chromium", "apt-get")}
     executables[binaries / "python"] = f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n'
     for path, text in executables.items():
         path.write_text(text)
@@ -181,6 +182,37 @@ def test_under_ci_a_module_that_skips_itself_fails(run: Run, checkout: Path) -> 
     done = run(".ci/run", "--fast")
     assert done.returncode != 0
     assert "1 error" in closing_line(done)
+
+
+def test_under_ci_a_browser_that_is_not_there_fails(run: Run, checkout: Path) -> None:
+    text = 'import pytest\n@pytest.mark.browser\ndef test_page(): pytest.skip("no Chromium")\n'
+    (checkout / "tests" / "test_it.py").write_text(text)
+    assert "1 skipped" in closing_line(run("tests/run.sh", "--fast"))
+    assert run(".ci/run", "--fast").returncode == 1
+
+
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_chromium_is_fetched_where_root_can_have_it_by_apt(
+    run: Run, checkout: Path, tmp_path: Path, notes: Callable[[], list[str]], user: str
+) -> None:
+    binaries = checkout / "native" / "venvs" / "dev" / "bin"
+    (binaries / "chromium").unlink()
+    (binaries / "id").write_text(f"#!/bin/sh\necho {user}\n")
+    (binaries / "id").chmod(0o755)
+    done = run("tests/run.sh", "--fast", PATH=str(without_browsers(tmp_path / "commands")), FAIL="apt-get")
+    wanted = Path("/etc/debian_version").exists() and user == "0"
+    assert ("apt-get update -qq" in notes()) == wanted
+    assert ("FAILED Chromium" in done.stdout) == wanted
+    assert "2 passed" in closing_line(done)
+
+
+def without_browsers(folder: Path) -> Path:
+    """A folder with every command of this machine but its browsers."""
+    folder.mkdir()
+    for path in (p for place in os.environ["PATH"].split(os.pathsep) if Path(place).is_dir() for p in Path(place).iterdir()):
+        if "chrom" not in path.name and not os.path.lexists(folder / path.name):
+            (folder / path.name).symlink_to(path)
+    return folder
 
 
 def test_recordings_that_are_not_there_are_an_allowed_skip(run: Run, checkout: Path) -> None:

@@ -1,0 +1,29 @@
+"""python -m reelscribe.report MOVIE_DIR: write its report.html; the path goes to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reelscribe import logger, report
+from reelscribe.errors import ExitCode, ReelscribeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m reelscribe.report", description=__doc__)
+    parser.add_argument("movie_dir", metavar="MOVIE_DIR", type=Path, help="the movie's folder, as out/Film")
+    args = parser.parse_args(arguments)
+    logger.set_up()
+    try:
+        logger.result(str(report.write(args.movie_dir)))
+    except ReelscribeError as error:
+        logger.get().error("%s", error)
+        return error.code
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

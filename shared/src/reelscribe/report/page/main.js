@@ -1,0 +1,10 @@
+showHead();
+showBanners();
+startMovie();
+startTimeline();
+startCues();
+showVoices();
+showCorrections();
+showGlossary();
+showStages();
+startKeys();
