@@ -13,6 +13,7 @@ from reelscribe.artifacts import write_json
 from reelscribe.errors import BadInputError
 from reelscribe.evaluate.__main__ import evaluate as measure
 from reelscribe.evaluate.__main__ import main
+from reelscribe.evaluate.align import Alignment, tokens
 from reelscribe.evaluate.made import Made
 from reelscribe.evaluate.references import Reference
 from reelscribe.evaluate.score import Score
@@ -163,6 +164,22 @@ def test_japanese_is_scored_by_characters(film: Film) -> None:
     scores = film.hears("東京 に 行く", language="ja").scores(film.file("said.txt", "東京へ行く。"))
     assert "wer" not in scores
     assert (scores["cer"].detail["part"], scores["cer"].detail["whole"]) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("true", "row", "pairs"),
+    [
+        ("a b c", "a x c", [(0, 0), (1, 1), (2, 2)]),
+        ("Matthias and Sarah stole it", "Steven Sara stole it", [(0, 0), (2, 1), (3, 2), (4, 3)]),
+        ("give Kathryn it", "give Jo Catherine it", [(0, 0), (1, 2), (2, 3)]),
+        ("a b", "", []),
+        ("one two", "six one two nine", [(0, 1), (1, 2)]),
+    ],
+)
+def test_words_stand_for_those_they_are_like(true: str, row: str, pairs: list[tuple[int, int]]) -> None:
+    aligned = Alignment.of(tokens(true.split()), tokens(row.split()))
+    assert [(i, j) for i, j in enumerate(aligned.to_heard) if j is not None] == pairs
+    assert [(i, j) for j, i in enumerate(aligned.to_said) if i is not None] == pairs
 
 
 # -- names ------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -13,6 +13,7 @@ from reelscribe.evaluate.references import Piece
 from reelscribe.schemas import Segment
 
 _EDGES = regex.compile(r"^[^\p{L}\p{M}\p{N}]+|(?:['’][sS])?[^\p{L}\p{M}\p{N}]*$")
+_LARGEST = 250_000  # cells: of stretches longer than some hundred wrong words in a row nobody knows which is which
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]")
 
 
@@ -65,15 +66,51 @@ class Alignment:
 
     @classmethod
     def of(cls, said: Sequence[Token], heard: Sequence[Token]) -> Alignment:
-        """The fewest substitutions, deletions and insertions, as for WER."""
+        """The fewest substitutions, deletions and insertions, as for WER; among equals, words that are alike stand for each other."""
         to_heard: list[int | None] = [None] * len(said)
         to_said: list[int | None] = [None] * len(heard)
-        for step in Levenshtein.opcodes([t.key for t in said], [t.key for t in heard]):
-            if step.tag in ("equal", "replace"):
-                for i, j in zip(range(step.src_start, step.src_end), range(step.dest_start, step.dest_end), strict=True):
-                    to_heard[i], to_said[j] = j, i
+        for i, j in _pairs([t.key for t in said], [t.key for t in heard]):
+            to_heard[i], to_said[j] = j, i
         return cls(to_heard, to_said)
 
     def equal(self, said: Sequence[Token], heard: Sequence[Token]) -> list[tuple[Token, Token]]:
         """Pairs of the same word."""
         return [(said[i], heard[j]) for i, j in enumerate(self.to_heard) if j is not None and said[i].key == heard[j].key]
+
+
+def _pairs(said: Sequence[str], heard: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Numbers of the words that stand for each other, in order."""
+    at, other = 0, 0  # up to here everything is paired
+    for step in Levenshtein.opcodes(said, heard):
+        if step.tag == "equal":
+            yield from _alike(said, heard, range(at, step.src_start), range(other, step.dest_start))
+            yield from zip(range(step.src_start, step.src_end), range(step.dest_start, step.dest_end), strict=True)
+            at, other = step.src_end, step.dest_end
+    yield from _alike(said, heard, range(at, len(said)), range(other, len(heard)))
+
+
+def _alike(said: Sequence[str], heard: Sequence[str], rows: range, columns: range) -> list[tuple[int, int]]:
+    """Pairs within a stretch without a right word: as many as there can be, then as alike as can be. Ties: the earlier words."""
+    if len(rows) * len(columns) > _LARGEST:
+        return list(zip(rows, columns, strict=False))
+    best: list[list[float]] = [[0.0] * (len(columns) + 1)]  # [i][j]: pairs and likeness of the first i and the first j words
+    for i in rows:
+        line, above = [0.0], best[-1]
+        for column, j in enumerate(columns, start=1):
+            line.append(max(line[-1], above[column], above[column - 1] + _worth(said[i], heard[j])))
+        best.append(line)
+    found, i, j = [], len(rows), len(columns)
+    while i and j:
+        if best[i][j] == best[i - 1][j]:
+            i -= 1
+        elif best[i][j] == best[i][j - 1]:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            found.append((rows[i], columns[j]))
+    return found[::-1]
+
+
+def _worth(one: str, other: str) -> float:
+    """Of a pair: likeness never outweighs another pair."""
+    return 1 + 1e-4 * Levenshtein.normalized_similarity(one, other)
