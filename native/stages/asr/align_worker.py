@@ -29,6 +29,9 @@ from reelscribe import device_manager, languages, logger, process, wav  # noqa: 
 
 # Where an aligner does not know a letter, it takes any sound for it. Times are worth little when that is so of most.
 _LEAST_KNOWN = 0.5
+# Every unit has a length of its own, for which oneDNN keeps what it compiled: 1024 of them by default, some 80 MB an hour of film.
+# https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html
+_KEPT_PRIMITIVES = "64"
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ def _one_line(error: Exception) -> str:
 def main() -> None:
     """Answer until there is no request left."""
     process.die_with_parent()
+    # Read when torch first computes.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KEPT_PRIMITIVES)
     # Libraries print; what they print must not get into the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
