@@ -287,16 +287,6 @@ def test_names_are_alike_in_every_window_of_a_chunk(run_whisper, movie_dir, long
     assert {tuple(names_in(text)) for text in texts} == {tuple(names_in(texts[0]))}
 
 
-@pytest.mark.slow
-def test_chunks_give_the_words_of_one_pass(run_whisper, movie_dir, long_film):
-    long_film(12)
-    texts = []
-    for chunking in ("always", "never"):
-        run_whisper("whisperx", f"--use-chunking={chunking}", "--chunk-duration=300", "--batch-size=7")
-        texts.append(plain(" ".join(segment.text for segment in transcript(movie_dir).segments)))
-    assert jiwer.wer(*texts) <= 0.005
-
-
 # -- what is refused or said --------------------------------------------------------------------------------------------
 
 
