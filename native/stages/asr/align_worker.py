@@ -29,8 +29,8 @@ from reelscribe import device_manager, languages, logger, process, wav  # noqa: 
 
 # Where an aligner does not know a letter, it takes any sound for it. Times are worth little when that is so of most.
 _LEAST_KNOWN = 0.5
-# Every unit has a length of its own, for which oneDNN keeps what it compiled: 1024 of them by default, some 80 MB an hour of film.
-# https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html
+# Every unit has a length of its own, and oneDNN keeps what it compiled for each: some 80 MB an hour of film, for nothing.
+# https://oneapi-src.github.io/oneDNN/v3.0/dev_guide_primitive_cache.html
 _KEPT_PRIMITIVES = "64"
 
 
