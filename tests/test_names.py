@@ -56,6 +56,14 @@ def test_a_name_stands_only_where_it_is_marked(half: str) -> None:
 
 
 @pytest.mark.parametrize("half", name_set.HALVES)
+def test_every_name_is_misheard_in_three_ways(half: str) -> None:
+    ways = name_set.misheard(half)
+    assert set(ways) == {n.name for n in name_set.names(half)}
+    for name, written in ways.items():
+        assert len(set(written) - {name}) == 3, name
+
+
+@pytest.mark.parametrize("half", name_set.HALVES)
 def test_the_cast_has_every_name_and_no_actor_is_called_like_anybody(half: str) -> None:
     cast = name_set.cast(half)
     in_cast = {word for role in cast for word in str(role["character"]).split()}

@@ -1,16 +1,18 @@
 """How many names are right, with and without bias and correction: the set in tests/names through the real stages.
 
-    native/venvs/dev/bin/python tests/bench/names.py [--half tuning|held-out]… [--engine whisper|sphinx]… [--work FOLDER]
+    native/venvs/dev/bin/python tests/bench/names.py [--half tuning|held-out]… [--engine whisper|sphinx|misspelt]… [--work FOLDER]
 
 Each half is a movie of three minutes with a cast. Speech is detected once for a half (who speaks is taken from the truth, which saves
 minutes); then each engine decodes it with and without bias, and post-ner corrects names or does not. `whisper` is the fixture Whisper,
-which knows the words of most sentences and a quarter of the names. Needs libespeak-ng. What is in FOLDER already is not made again.
-Tables in Markdown on stdout, for docs/quality.md.
+which knows the words of most sentences and a quarter of the names; `misspelt` is no recogniser but tests/names/misheard.tsv. Needs
+libespeak-ng. What is in FOLDER already is not made again. Tables in Markdown on stdout, for docs/quality.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +26,7 @@ from reelscribe.evaluate import text
 from reelscribe.evaluate.made import Made
 from reelscribe.evaluate.references import Expected, Reference
 from reelscribe.evaluate.score import Score
-from reelscribe.schemas import Diarization
+from reelscribe.schemas import Diarization, Segment, Transcript, Word
 from reelscribe.stage_table import NATIVE, ROOT
 
 sys.path.append(str(ROOT / "tests" / "names"))
@@ -32,6 +34,7 @@ import name_set
 import render
 
 ENGINES = {"whisper": ["--env", str(ROOT / "examples" / "station.env")], "sphinx": ["--backend", "sphinx"]}
+WORD = re.compile(r"\w+")
 HEADER = ("engine", "bias", "correction", "name recall", "precision", "known names", "new names", "WER", "corrections", "false /1000 words")
 
 
@@ -73,11 +76,34 @@ def decoded(half: str, engine: str, work: Path) -> list[Path]:
     ]
 
 
+def misspelt(half: str, work: Path) -> list[Path]:
+    """The truth with every name written as misheard.tsv has it, one way after the other; there is no decoder that could be biased."""
+    movie, start = detected(half, work)
+    ways = {name: itertools.cycle(written) for name, written in name_set.misheard(half).items()}
+    reference = Reference.read([work / half / "reference.json"])
+    segments = []
+    for number, piece in enumerate(reference.pieces):
+        assert piece.start is not None and piece.end is not None
+        text = WORD.sub(lambda m: next(ways[m[0]]) if m[0] in ways else m[0], piece.text)
+        step = (piece.end - piece.start) / len(text.split())
+        words = [
+            Word(word=word, start=piece.start + i * step, end=piece.start + (i + 1) * step, score=0.5)
+            for i, word in enumerate(text.split())
+        ]
+        segments.append(Segment(id=number, start=piece.start, end=piece.end, text=text, words=words))
+    out = work / half / "misspelt"
+    shutil.copytree(start, out, dirs_exist_ok=True)
+    heard = Transcript(segments=segments, language="en", engine="misspelt", model="misheard.tsv", duration=segments[-1].end)
+    write_json(out / movie.stem / "transcription" / "transcript.json", heard)
+    return [out]
+
+
 def cells(half: str, engine: str, work: Path) -> list[tuple[str, str, Path]]:
     """(bias, correction, movie directory) of the four."""
     movie = work / half / "names.mkv"
     found = []
-    for bias, start in zip(("off", "on"), decoded(half, engine, work), strict=True):
+    starts = misspelt(half, work) if engine == "misspelt" else decoded(half, engine, work)
+    for bias, start in zip(("off", "on"), starts, strict=False):
         for correction, value in (("off", "false"), ("on", "true")):
             out = work / half / f"{engine}-bias-{bias}-correction-{correction}"
             folder = going_on(movie, start, out, "--set", f"CORRECT_NAMES={value}", "--only", "post-ner")
@@ -120,7 +146,7 @@ def main() -> None:
     """A table for each half."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=name_set.HALVES, action="append", help="default: both")
-    parser.add_argument("--engine", choices=list(ENGINES), action="append", help="default: both")
+    parser.add_argument("--engine", choices=[*ENGINES, "misspelt"], action="append", help="default: all")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where everything is kept (default: nowhere)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -129,7 +155,7 @@ def main() -> None:
             print(f"\n{half}\n")
             say(HEADER)
             say(["---"] * len(HEADER))
-            for engine in args.engine or ENGINES:
+            for engine in args.engine or [*ENGINES, "misspelt"]:
                 for bias, correction, movie_dir in cells(half, engine, work):
                     say([engine, bias, correction, *row(half, work / half, movie_dir)])
 

@@ -70,6 +70,12 @@ def sentences(half: str) -> list[Sentence]:
     ]
 
 
+def misheard(half: str) -> dict[str, list[str]]:
+    """How a recogniser that does not know a name of this half may write it, three ways each."""
+    known = {name.name for name in names(half)}
+    return {row["name"]: row["written"].split(";") for row in table(HERE / "misheard.tsv") if row["name"] in known}
+
+
 def credits() -> list[str]:
     """The 300 of tests/data/cast.tsv."""
     return [row["credit"] for row in table(CAST)]
