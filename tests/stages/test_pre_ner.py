@@ -584,6 +584,31 @@ def test_names_that_are_common_words_or_sound_like_one() -> None:
     }  # fmt: skip
 
 
+NAMES = """
+john david michael james robert mary peter paul thomas daniel george anna maria laura sarah emma lisa julia kate susan steve
+stephen kevin brian eric alex adam simon martin andrew anthony richard charles edward henry walter arthur oliver leo max victor
+oscar singh khan kapoor sharma gupta patel kumar rahul raj ravi amit arjun maya priya nina tara sita gandhi nehru smith jones
+miller taylor wilson anderson thompson jackson johnson williams brown davis martinez garcia lopez kathryn catherine einstein
+mozart
+"""
+WORDS_THAT_ARE_NAMES = """
+hope rose will mark grace faith joy bill art may june april summer dawn pearl ruby amber chase hunter mason carter baker sky mercy
+justice bond guy king prince hill stone sunny lucky rocky frank jack rob pat don ray drew grant miles dale glen wade cliff heath
+ivy lily iris violet daisy holly heather olive ginger penny hazel crystal angel star storm river brook lake forest woods field
+rivers banks waters bridges church temple bishop pope abbott cook cooper potter taylor fisher gardener shepherd knight noble young
+long short white black green gray strong wise sharp swift rich poor early late day snow winter frost rain love lovejoy dear
+darling honey
+"""
+
+
+def test_words_are_told_from_names_by_how_common_they_are_elsewhere() -> None:
+    """What docs/names.md says; by spelling alone."""
+    english = risk.CommonWords("en")
+    marked = [[word for word in text.split() if english.same_word(word)] for text in (NAMES, WORDS_THAT_ARE_NAMES)]
+    assert (len(marked[0]), len(NAMES.split())) == (8, 80)
+    assert (len(marked[1]), len(WORDS_THAT_ARE_NAMES.split())) == (84, 112)
+
+
 def test_the_list_is_that_of_the_movies_language() -> None:
     assert risk.risky(["आशा", "जय", "अदिति", "राठौर"], risk.lists(["hi"])) == {"आशा": "आशा", "जय": "जय"}
     assert "Blanche" in risk.risky(["Blanche"], risk.lists(["fr"])) and "Blanche" not in risk.risky(["Blanche"], risk.lists(["en"]))
@@ -599,6 +624,12 @@ def test_the_list_is_that_of_the_movies_language() -> None:
 )
 def test_the_language_in_a_files_name(name: str, language: str | None) -> None:
     assert cues.language_in(name) == language
+
+
+def test_a_track_without_a_cue_is_no_complaint(tmp_path: Path) -> None:
+    path = tmp_path / "02.en.srt"
+    path.write_bytes(b"")
+    assert cues.read(path, "en").cues == ()
 
 
 def track_of(*lines: str) -> cues.Track:

@@ -95,7 +95,9 @@ def read(path: Path, language: str | None) -> Track:
             content = f.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise SubtitlesError(f"{path.name} is not used: it is larger than {_MAX_BYTES >> 20} MiB")
-        events = pysubs2.SSAFile.from_string(content.decode(_encoding(content))).events
+        text = content.decode(_encoding(content))
+        # demux writes an empty file for a track without a single cue.
+        events = pysubs2.SSAFile.from_string(text).events if text.strip() else []
     except OSError as error:
         raise SubtitlesError(f"{path.name} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
