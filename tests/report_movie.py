@@ -48,6 +48,8 @@ class Movie:
     fallback: str = "this machine has no GPU"
     draft: bool = False
     degraded: Sequence[str] = ()
+    faults: Sequence[tuple[int, str, float, float]] = ()  # cue, rule, value, limit
+    hidden: str = ""
     failed: str = ""
     source: Path | None = None
     result: str = ""
@@ -76,7 +78,9 @@ def write(folder: Path, movie: Movie) -> Path:
         "transcription/chunks/chunk_0000.json": {"id": 0, "fingerprint": "", "degraded": list(movie.degraded), "windows": []},
         "corrected/transcript.json": {"segments": [segment(n, line) for n, line in enumerate(movie.lines)], **transcript},
         "corrected/corrections.json": {"corrections": changes(movie.lines), "threshold": 0.8},
-        "corrected/speakers.json": {"speakers": [{"label": k, "name": v, "total_s": 4.0} for k, v in movie.names.items()]},
+        "corrected/speakers.json": {"speakers": [voice(label, name) for label, name in movie.names.items()]},
+        "subtitles/shots.json": {"key": "", "cuts": [3.5, 6.5]},
+        "subtitles/qc.json": quality(movie),
         "subtitles/tracks.json": {"tracks": [track(form, len(movie.lines)) for form in ("srt", "vtt")]},
     }
     for name, content in files.items():
@@ -88,6 +92,24 @@ def write(folder: Path, movie: Movie) -> Path:
         quoted = str(movie.source).replace("\\", "\\\\").replace('"', '\\"')
         (folder / "job.env").write_text(f'MOVIE="{quoted}"\n')
     return folder
+
+
+def voice(label: str, name: str) -> dict[str, Any]:
+    """A named speaker, and why it is that name."""
+    evidence = {"kind": "addressed", "name": name, "start": 1.5, "text": name, "weight": 1.2}
+    return {"label": label, "name": name, "total_s": 4.0, "suggested": name, "confidence": 0.6, "evidence": [evidence]}
+
+
+def quality(movie: Movie) -> dict[str, Any]:
+    """qc.json of the movie's cues, which are its lines."""
+    cues = [
+        {"id": n, "start": x.start, "end": x.end, "lines": x.text.split("\n"), "speakers": [x.speaker], "words": [0, 0], "cps": 16.0}
+        for n, x in enumerate(movie.lines, 1)
+    ]
+    violations = [{"cue": cue, "rule": rule, "value": value, "limit": limit} for cue, rule, value, limit in movie.faults]
+    hidden = [{"start": 11.0, "end": 11.5, "language": "en", "text": movie.hidden, "marks": ["silence"]}] if movie.hidden else []
+    track = {"language": "en", "limits": {}, "cues": cues, "violations": violations}
+    return {"profile": "netflix", "fps": "24/1", "shots": True, "tracks": [track], "hidden": hidden}
 
 
 def segment(number: int, line: Line) -> dict[str, Any]:

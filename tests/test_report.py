@@ -93,6 +93,21 @@ def test_what_is_doubtful_about_a_segment_marks_its_cue(movie_dir: Path) -> None
     assert [cue["marks"] for cue in collected(movie_dir)["tracks"][0]["cues"]] == [[], [], ["too fast"], []]
 
 
+def test_a_broken_limit_is_told_with_its_cue(movie_dir: Path) -> None:
+    report_movie.write(movie_dir, Movie(faults=[(2, "gap (s)", 0.01, 0.083)], hidden="la la la"))
+    page = collected(movie_dir)
+    assert [cue["faults"] for cue in page["tracks"][0]["cues"]][:2] == [[], [{"rule": "gap (s)", "value": 0.01, "limit": 0.083}]]
+    assert page["quality"]["hidden"] == [{"start": 11.0, "language": "en", "text": "la la la", "marks": ["silence"]}]
+
+
+def test_what_was_found_of_a_cue_goes_with_its_time(movie_dir: Path) -> None:
+    """The first cue is gone from the file, by hand."""
+    report_movie.write(movie_dir, Movie(faults=[(2, "gap (s)", 0.01, 0.083)]))
+    path = movie_dir / "subtitles" / "A_Movie.en.srt"
+    path.write_text(path.read_text().split("\n\n", 1)[1])
+    assert [len(cue["faults"]) for cue in collected(movie_dir)["tracks"][0]["cues"]] == [1, 0, 0]
+
+
 # -- timeline -----------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +145,16 @@ def test_terms_are_counted_with_their_variants(movie_dir: Path) -> None:
     glossary["terms"][0]["variants"] = ["Karl"]
     write_json(path, glossary)
     assert [(t["text"], t["count"]) for t in collected(movie_dir)["glossary"]] == [("Inspector Karl", 2), ("Jai", 0)]
+
+
+def test_a_voice_is_told_with_whose_it_may_be(movie_dir: Path) -> None:
+    report_movie.write(movie_dir, Movie())
+    evidence = {"kind": "addressed", "name": "Karl", "start": 1.5, "text": "Karl, come!", "weight": 1.2}
+    voice = {"label": "SPEAKER_00", "name": "Speaker 1", "total_s": 4, "suggested": "Karl", "confidence": 0.6, "evidence": [evidence]}
+    write_json(movie_dir / "corrected" / "speakers.json", {"speakers": [voice]})
+    shown = collected(movie_dir)["speakers"][0]
+    assert (shown["suggested"], shown["confidence"]) == ("Karl", 0.6)
+    assert shown["evidence"] == [{"kind": "addressed", "start": 1.5, "text": "Karl, come!", "weight": 1.2}]
 
 
 def titles(movie_dir: Path) -> list[str]:
@@ -211,7 +236,8 @@ def hostile(**more: Any) -> Movie:
     lines = [Line(HOSTILE.replace("\u2028", " "), 1, 3, was=HOSTILE, marks=(HOSTILE,))]
     names = {"SPEAKER_00": HOSTILE}
     texts = dict.fromkeys(("title", "director", "chapter", "fallback"), HOSTILE)
-    return Movie(lines=lines, names=names, terms=[HOSTILE], degraded=[HOSTILE], **texts, **more)
+    faults = [(1, HOSTILE, 1, 0)]
+    return Movie(lines=lines, names=names, terms=[HOSTILE], degraded=[HOSTILE], faults=faults, hidden=HOSTILE, **texts, **more)
 
 
 class Elements(HTMLParser):

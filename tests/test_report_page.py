@@ -268,6 +268,17 @@ def test_names_corrections_and_stages_are_there(show: Callable[..., Opened], fil
     expect(page.locator("tr", has_text="tmdb").locator(".fallback")).to_have_text("this machine has no GPU")
 
 
+def test_broken_limits_are_found_and_filtered(show: Callable[..., Opened], film: Path) -> None:
+    opened = show(Movie(source=film, faults=[(3, "characters a second", 25.04, 20), (4, "phrase torn", 1, 0)], hidden="la la la"))
+    page = opened.page
+    expect(opened.cue("inspector").locator(".fault")).to_have_text("characters a second: 25.04, limit 20")
+    page.get_by_role("button", name="Limits broken 2").click()
+    assert len(opened.shown()) == 2
+    page.get_by_role("button", name="phrase torn ×1").click()
+    assert opened.shown() == ["I will meet Jai at midnight."]
+    expect(page.get_by_role("region", name="Not shown")).to_contain_text("la la la")
+
+
 def test_a_failed_run_shows_what_there_is(show: Callable[..., Opened], film: Path) -> None:
     opened = show(Movie(source=film, failed="the engine fell over"))
     expect(opened.page.locator(".banner.error")).to_contain_text("The stage asr failed")
@@ -302,7 +313,7 @@ def test_hostile_texts_are_shown_and_do_nothing(show: Callable[..., Opened], tmp
     assert "<img" in opened.js("video.textTracks[0].activeCues[0].getCueAsHTML().textContent")
     page.mouse.move(*centre(page, "#lane-area"))
     assert opened.js("window.pwned") is None
-    assert HOSTILE[:30] in page.locator(".terms").inner_text()
+    assert HOSTILE[:30] in page.locator(".scroll > .terms").inner_text()
 
 
 def centre(page: Page, selector: str) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """`report.html`: one page that shows a movie directory: the subtitled movie, when who spoke, every cue and how it was made.
 
 python -m reelscribe.report MOVIE_DIR writes it. It is one file that asks the network for nothing; the movie is played from beside it.
-What a stage has not made yet is left out. sources.py reads, {cues,timeline,names,stages}.py choose, data.py puts together and html.py
-writes; the page itself is page/.
+What a stage has not made yet is left out. sources.py reads, {cues,quality,timeline,names,stages}.py choose, data.py puts together and
+html.py writes; the page itself is page/.
 """
 
 from __future__ import annotations

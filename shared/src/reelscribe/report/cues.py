@@ -11,12 +11,13 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from reelscribe.report import quality
 from reelscribe.report.sources import Sources
 from reelscribe.schemas import Correction, Segment, Track, Word
 
 DOUBTFUL = 0.5  # a word's probability below which the page shades it
 _EDGE_S = 0.05  # how far a word's middle may lie outside of its cue
-_FORMATS = ("srt", "vtt")  # the one to be read where a track is there in several
+_FORMATS = ("srt", "vtt", "ass")  # the one to be read where a track is there in several
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,15 @@ def _track(sources: Sources, track: Track) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         sources.problems.append(f"{track.file} cannot be read: {error}")
         return None
+    checked = quality.of_track(sources, track.language)
     words = _words(sources, track.language)
     middles = [placed.middle for placed in words]
     cues = []
     for number, (start_ms, end_ms, text) in enumerate(events, 1):
         first = bisect_left(middles, start_ms / 1000 - _EDGE_S)
         last = bisect_left(middles, end_ms / 1000 + _EDGE_S)
-        cues.append({"id": number, "start": start_ms / 1000, "end": end_ms / 1000, **_joined(text, words[first:last])})
+        cue = {"id": number, "start": start_ms / 1000, "end": end_ms / 1000, **_joined(text, words[first:last])}
+        cues.append({**cue, **checked.get(start_ms, {"faults": []})})
     return {"language": track.language, "title": track.title, "file": f"subtitles/{track.file}", "cues": cues}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reelscribe.report import cues, names, stages, timeline
+from reelscribe.report import cues, names, quality, stages, timeline
 from reelscribe.report.sources import Sources
 
 
@@ -16,6 +16,7 @@ def collect(sources: Sources) -> dict[str, Any]:
         "doubtful": cues.DOUBTFUL,
         "tracks": cues.tracks(sources),
         "timeline": timeline.collect(sources),
+        "quality": quality.summary(sources),
         "speakers": names.speakers(sources),
         "glossary": names.glossary(sources),
         "corrections": names.corrections(sources),
@@ -40,5 +41,4 @@ def movie(sources: Sources) -> dict[str, Any]:
         "engine": " ".join(filter(None, (transcript.engine, transcript.model))) if transcript else "",
         "words": len(words),
         "doubtful": sum(word.score < cues.DOUBTFUL for word in scored if word.score is not None),
-        "frame_rate": (sources.media.fps if sources.media else None) or "",
     }

@@ -8,16 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reelscribe.report.sources import Sources
-from reelscribe.schemas import Correction, Term
+from reelscribe.schemas import Correction, NamedSpeaker, Term
 
 
 def speakers(sources: Sources) -> list[dict[str, Any]]:
-    """The voices, the named ones as post-ner has them, else the diarization's labels: label, name, total_s."""
+    """The voices: label, name, total_s and, where post-ner has looked for it, the character that it may be and why."""
     if sources.speakers:
-        return [{"label": s.label, "name": s.name, "total_s": s.total_s} for s in sources.speakers.speakers]
+        return [_voice(speaker) for speaker in sources.speakers.speakers]
     if sources.diarization:
         return [{"label": s.label, "name": s.label, "total_s": s.total_s} for s in sources.diarization.speakers]
     return []
+
+
+def _voice(speaker: NamedSpeaker) -> dict[str, Any]:
+    evidence = [{"kind": e.kind, "start": e.start, "text": e.text, "weight": e.weight} for e in speaker.evidence]
+    voice = {"label": speaker.label, "name": speaker.name, "total_s": speaker.total_s}
+    return {**voice, "suggested": speaker.suggested, "confidence": speaker.confidence, "evidence": evidence}
 
 
 def glossary(sources: Sources) -> list[dict[str, Any]]:

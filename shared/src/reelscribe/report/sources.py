@@ -19,6 +19,8 @@ from reelscribe.schemas import (
     Media,
     Metadata,
     Plan,
+    Qc,
+    Shots,
     Speakers,
     Tracks,
     Transcript,
@@ -46,6 +48,8 @@ class Sources:
         self.corrections = self.read("corrected/corrections.json", Corrections)
         self.speakers = self.read("corrected/speakers.json", Speakers)
         self.tracks = self.read("subtitles/tracks.json", Tracks)
+        self.qc = self.read("subtitles/qc.json", Qc)
+        self.shots = self.read("subtitles/shots.json", Shots)
 
     def read(self, name: str, model: type[Model]) -> Model | None:
         """The file `name` as `model`."""

@@ -25,6 +25,7 @@ def collect(sources: Sources) -> dict[str, Any]:
         ],
         "turns": [[turn.start, turn.end, turn.speaker] for turn in diarization.turns] if diarization else [],
         "holes": holes(sources),
+        "shots": sources.shots.cuts if sources.shots else [],
         "chapters": [[c.start, c.end, c.title] for c in media.chapters] if media else [],
         "chunks": [_chunk(sources, chunk.id, chunk) for chunk in plan.chunks] if plan else [],
     }

@@ -8,11 +8,18 @@ const CHIPS = [
   ["doubtful", "Doubtful", (cue) => cue.runs.some((run) => run.score !== undefined)],
   ["mended", "Corrected", (cue) => cue.runs.some((run) => run.was !== undefined)],
   ["marked", "Marked", (cue) => cue.marks.length > 0],
+  ["broken", "Limits broken", (cue) => cue.faults.length > 0],
 ];
 
 // -- rows ---------------------------------------------------------------------------------------------------------------
 
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+// "characters a second: 33, limit 20"; of a rule that is kept or not, its name.
+function faultText({ rule, value, limit }) {
+  const short = (number) => Number(number.toFixed(2)).toLocaleString("en");
+  return value === 1 && limit === 0 ? rule : `${rule}: ${short(value)}, limit ${short(limit)}`;
+}
 
 // Characters a second, as they are read: without line breaks.
 function readingSpeed(cue) {
@@ -25,18 +32,27 @@ function makeRow(cue, before) {
   const said = make("div", { class: "said", role: "gridcell" });
   if (cue.speakers.join() !== before?.speakers.join()) said.append(...cue.speakers.map(whoSpeaks));
   said.append(...cueLines(cue));
-  if (cue.marks.length) said.append(make("div", { class: "marks" }, ...cue.marks.map((mark) => make("i", {}, mark))));
+  const faults = cue.faults.map((fault) => make("i", { class: "fault" }, faultText(fault)));
+  const marks = cue.marks.map((mark) => make("i", {}, mark));
+  if (faults.length || marks.length) said.append(make("div", { class: "marks" }, ...faults, ...marks));
+  const fast = cue.faults.some((fault) => fault.rule.startsWith("characters a second"));
   return make(
     "div",
-    { class: "row", role: "row", tabindex: -1, "aria-selected": "false", "--voice": voiceColour(speaker) },
+    { class: fast ? "row fast" : "row", role: "row", tabindex: -1, "aria-selected": "false", "--voice": voiceColour(speaker) },
     make("div", { class: "at", role: "gridcell", title: `cue ${cue.id}, ${(cue.end - cue.start).toFixed(2)} s` }, clock(cue.start, 1)),
     said,
-    make("div", { class: "cps", role: "gridcell", title: "characters a second" }, String(Math.round(readingSpeed(cue)))),
+    make("div", { class: "cps", role: "gridcell", title: "characters a second" }, String(Math.round(cue.cps ?? readingSpeed(cue)))),
   );
 }
 
-const columnTitles = () =>
-  make("div", { class: "titles", role: "row" }, ...["Time", "Cue", "CPS"].map((title) => make("span", { role: "columnheader", title: title === "CPS" ? "characters a second" : null }, title)));
+// With what the shades mean, where there are some.
+function columnTitles() {
+  const runs = movie.cues().flatMap((cue) => cue.runs);
+  const title = (...content) => make("span", { role: "columnheader" }, ...content);
+  const doubt = runs.some((run) => run.score !== undefined) ? make("mark", {}, "doubtful") : "";
+  const mended = runs.some((run) => run.was !== undefined) ? make("ins", {}, "corrected") : "";
+  return make("div", { class: "titles", role: "row" }, title("Time"), title("Cue", doubt, mended), title(make("abbr", { title: "characters a second" }, "CPS")));
+}
 
 const whoSpeaks = (label) => make("b", { class: "who", "--voice": voiceColour(label) }, voiceName(label));
 
@@ -68,7 +84,7 @@ const folded = (text) => text.normalize("NFKC").toLocaleLowerCase();
 
 function searchText(cue) {
   const before = cue.runs.filter((run) => run.was !== undefined).map((run) => run.was);
-  return folded([cueText(cue).replaceAll("\n", " "), ...cue.speakers.map(voiceName), ...before, ...cue.marks].join("\n"));
+  return folded([cueText(cue).replaceAll("\n", " "), ...cue.speakers.map(voiceName), ...before, ...cue.marks, ...cue.faults.map(faultText)].join("\n"));
 }
 
 function applyFilter() {

@@ -4,6 +4,7 @@ startMovie();
 startTimeline();
 startCues();
 showVoices();
+showQuality();
 showCorrections();
 showGlossary();
 showStages();

@@ -42,16 +42,40 @@ const seekButton = (time) => make("button", { class: "link", onclick: () => movi
 function showVoices() {
   if (!data.speakers.length) return;
   const most = Math.max(...data.speakers.map((speaker) => speaker.total_s), 0.001);
-  const rows = data.speakers.map(({ label, name, total_s: total }) =>
-    make(
+  const rows = data.speakers.map((speaker) => {
+    const { label, name, total_s: total } = speaker;
+    return make(
       "div",
       { "--voice": voiceColour(label), "--share": `${(100 * total) / most}%` },
       make("span", { class: "label", title: name === label ? name : `${name} (${label})` }, name),
       make("span", { class: "gauge", "aria-hidden": "true" }, make("i")),
       make("span", { class: "number quiet" }, duration(total)),
-    ),
-  );
+      speaker.suggested ? whyNamed(speaker) : "",
+    );
+  });
   section("", "Voices", counted(data.speakers.length, "voice"), make("div", { class: "voices" }, ...rows));
+}
+
+// Which character a voice may be, and what was said that speaks for it.
+function whyNamed({ suggested, confidence, evidence }) {
+  const sure = confidence === null || confidence === undefined ? "" : `, ${Math.round(confidence * 100)} % sure`;
+  const said = evidence.map(({ kind, start, text }) => make("li", {}, seekButton(start), ` ${text} `, make("small", {}, kind)));
+  return make("details", { class: "why" }, make("summary", {}, `${suggested}${sure}`), make("ul", {}, ...said));
+}
+
+// -- quality ------------------------------------------------------------------------------------------------------------
+
+function showQuality() {
+  if (!data.quality) return;
+  const faults = data.tracks.flatMap((track) => track.cues.flatMap((cue) => cue.faults));
+  const rules = new Map();
+  for (const { rule } of faults) rules.set(rule, (rules.get(rule) ?? 0) + 1);
+  const terms = [...rules].sort((a, b) => b[1] - a[1]).map(([rule, n]) => make("button", { onclick: () => searchFor(rule) }, rule, make("b", {}, ` ×${n}`)));
+  const { profile, shots, hidden } = data.quality;
+  const content = terms.length ? make("div", { class: "terms" }, ...terms) : make("p", {}, "Every cue keeps every limit.");
+  const left = hidden.map(({ start, text, marks }) => make("tr", {}, cell("number", seekButton(start)), cell("", text, make("small", {}, marks.join(", ")))));
+  const rest = left.length ? [make("h3", {}, "Not shown"), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Not shown" }, make("table", {}, make("tbody", {}, ...left)))] : [];
+  section("", "Quality", `profile ${profile}${shots ? ", shot changes known" : ""}`, content, ...rest);
 }
 
 // -- corrections --------------------------------------------------------------------------------------------------------

@@ -35,13 +35,14 @@ function voiceLanes(turns) {
 const turnItem = ([start, end, label]) => ({ start, end, voice: label, text: voiceName(label) });
 
 function cueItem(cue) {
-  const text = [cueText(cue), ...cue.marks.map((mark) => `· ${mark}`)].join("\n");
-  return { start: cue.start, end: cue.end, voice: cue.speakers[0], marked: cue.marks.length > 0, text };
+  const told = [...cue.faults.map(faultText), ...cue.marks];
+  const marked = cue.faults.length ? "--wrong" : cue.marks.length ? "--doubt" : "";
+  return { start: cue.start, end: cue.end, voice: cue.speakers[0], marked, text: [cueText(cue), ...told.map((one) => `· ${one}`)].join("\n") };
 }
 
 function chunkItem(chunk, n) {
   const state = !chunk.decoded ? "not decoded" : chunk.degraded.length ? `decoded with less: ${chunk.degraded.join(", ")}` : "decoded";
-  const colour = chunk.decoded ? (chunk.degraded.length ? "--doubt" : n % 2 ? "--faint" : "--soft") : "--line";
+  const colour = chunk.decoded ? (chunk.degraded.length ? "--doubt" : "--faint") : "--line";
   return { start: chunk.start, end: chunk.end, colour, text: `chunk ${n + 1}, ${state}` };
 }
 
@@ -96,7 +97,7 @@ function drawItem(pen, paint, lane, item, width) {
   pen.roundRect(left, lane.top, wide, lane.height, Math.min(3, wide / 2));
   pen.fill();
   if (!item.marked) return;
-  pen.fillStyle = paint({ colour: "--doubt" });
+  pen.fillStyle = paint({ colour: item.marked });
   pen.fillRect(left, lane.top + lane.height - 4, wide, 4);
 }
 
