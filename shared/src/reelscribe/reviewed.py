@@ -124,23 +124,19 @@ class Memory:
         written = _all_lines(self._glossary)
         kept = [line for line in written if not is_reviewed(line) or other(_entry(line))]
         if kept != written:
-            self._write(kept)
+            write_lines(self._glossary, kept)
 
     def _remember(self, entry: str) -> str:
         lines = _all_lines(self._glossary)
         if any(_entry(line).casefold() == entry.casefold() for line in lines):
             return str(self._glossary)
         try:
-            self._write([*lines, f"{entry}  {MARK}"])
+            write_lines(self._glossary, [*lines, f"{entry}  {MARK}"])
         except OSError as error:
             logger.get().warning("%s cannot be written (%s): remembered for this movie alone", self._glossary, error.strerror)
             self.places.lines.append(entry)
             return self._save()
         return str(self._glossary)
-
-    def _write(self, lines: Sequence[str]) -> None:
-        with atomic_write(self._glossary.resolve()) as f:
-            f.writelines(f"{line}\n" for line in lines)
 
     def _save(self) -> str:
         path = self._movie_dir / FILE
@@ -160,3 +156,9 @@ def _all_lines(glossary: Path | None) -> list[str]:
 def _entry(line: str) -> str:
     """The line without its mark, spaces as the glossary file's reader has them."""
     return " ".join(_MARKED.sub("", line).split())
+
+
+def write_lines(glossary: Path, lines: Sequence[str]) -> None:
+    """Replace the glossary file; through a link, what it leads to."""
+    with atomic_write(glossary.resolve()) as f:
+        f.writelines(f"{line}\n" for line in lines)
