@@ -25,7 +25,7 @@ TABLE = "01 demux core -\n02 silero-vad core cpu\n03 asr core -\n04 subtitle-gen
 
 STAGE = '''
 """Stage {name} of the tests."""
-import json
+import json, time
 from pathlib import Path
 from reelscribe.artifacts import atomic_write
 from reelscribe.schemas import Vad
@@ -74,7 +74,7 @@ FAKES = {
     "asr": (
         'artifact("sound.txt")',
         'Path = artifact("words.txt")',
-        f'if ctx.options.fault:\n        raise RuntimeError("on purpose")\n    {COPY}',
+        f'with ctx.starting():\n        time.sleep(0.2)\n    if ctx.options.fault:\n        raise RuntimeError("on purpose")\n    {COPY}',
     ),
     "subtitle-gen": (
         'artifact("words.txt")',
@@ -154,7 +154,10 @@ def test_as_json_it_is_a_line_with_the_measured_and_the_estimated(pipeline, tmp_
     part = report["sample"]
     assert (part["end"], part["speech_s"], part["whole_s"], part["whole_speech_s"]) == (30.5, 20.0, 100.0, 50.0)
     asr = next(stage for stage in part["stages"] if stage["stage"] == "asr")
-    assert asr["whole_s"] == pytest.approx(2.5 * asr["sample_s"])
+    notes = json.loads((tmp_path / "out/_samples/15s/A_Movie/manifests/03_asr.json").read_text())["notes"]
+    startup_s = notes["startup_s"]
+    assert 0.2 <= startup_s < asr["sample_s"], "starting is told apart"
+    assert asr["whole_s"] == pytest.approx(startup_s + 2.5 * (asr["sample_s"] - startup_s))
     assert part["total"]["whole_s"] == pytest.approx(sum(stage["whole_s"] for stage in part["stages"]))
 
 
@@ -309,6 +312,8 @@ def test_the_example(child_environment: dict[str, str], tmp_path: Path, measured
     cues = list(pysubs2.load(sampled["result"]))
     assert cues[0].plaintext == "Where were you tonight, Stephen?"
     assert 10 <= part["speech_s"] < 20 and cues[-1].end / 1000 <= part["end"] + 1
+    hows = {stage["stage"]: stage["how"] for stage in part["stages"]}
+    assert [name for name, how in hows.items() if " s to start, then " in how] == ["pyannote-vad", "diarization", "asr"]
     whole = run()
     assert isinstance(whole["stages"], list)
     took_s = sum(stage["seconds"] for stage in whole["stages"] if stage["stage"] != "mux")

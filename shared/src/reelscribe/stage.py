@@ -199,7 +199,7 @@ class Context(Generic[Options, Inputs, Outputs]):
         """The block (imports, loading a model) takes no longer for a longer movie; its seconds are the manifest's note `startup_s`."""
         started = time.monotonic()
         yield
-        self.note("startup_s", round(time.monotonic() - started, 1))
+        self.note("startup_s", round(time.monotonic() - started, 3))
 
     def add_output(self, path: Path) -> None:
         """Name a file that was made for an output declared with a pattern."""
