@@ -76,13 +76,12 @@ def without(intervals: Iterable[Interval], removed: Iterable[Interval]) -> list[
     for start, end in intervals:
         while first < len(gone) and gone[first][1] <= start:
             first += 1
-        at = start
-        for begin, stop in gone[first:]:
-            if begin >= end:
-                break
-            if begin > at:
-                left.append((at, begin))
-            at = max(at, stop)
+        at, n = start, first
+        while n < len(gone) and gone[n][0] < end:
+            if gone[n][0] > at:
+                left.append((at, gone[n][0]))
+            at = max(at, gone[n][1])
+            n += 1
         if at < end:
             left.append((at, end))
     return left
