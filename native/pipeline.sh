@@ -6,6 +6,7 @@
 #   native/pipeline.sh [options] --sample 5m MOVIE…   the first five minutes of speech, and how long the rest would take
 #   native/pipeline.sh [options] --resume DIR    go on with a movie directory, with the settings it was begun with
 #   native/pipeline.sh --status DIR|MOVIE        where a movie stands
+#   native/pipeline.sh --corrections DIR|MOVIE   the names that were mended; with --undo and the like what you decide about them
 #   native/pipeline.sh --doctor                  what every stage would use here and why, after trying it
 #   native/pipeline.sh [options] --prefetch      fetch the models that would be used and do nothing else
 #
@@ -29,6 +30,8 @@
 #   --only A,B         these stages alone              --skip A,B         all but these
 #   --force            run the stages even when they are up to date
 #   --retry-degraded   decode anew, in full, what could be decoded only with less
+#   --undo ID,ID       with --corrections: leave these as they were heard     --reject ID   … and the same words everywhere
+#   --accept ID        keep the change whatever else changes                  --forget ID   take such a decision back
 #   --dry-run          say what would be done and do nothing
 #   --json             results as JSON on stdout, a line a movie
 #   --help             this text
@@ -48,6 +51,7 @@ readonly sample_last=subtitle-gen # the last stage of a sample: mux would copy t
 movies=()    # as given on the command line
 settings=()  # --set KEY=VALUE …, for reelscribe.cli
 selection=() # --from …, for reelscribe.cli
+decisions=() # --undo ID …, for reelscribe.corrections
 sample=      # --sample's length
 out=out
 job=() # --env FILE, for whoever reads settings
@@ -86,11 +90,11 @@ parse() {
     value=
     shift
     case $option in
-      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=*)
+      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --undo=* | --reject=* | --accept=* | --forget=*)
         value=${option#*=}
         option=${option%%=*}
         ;;
-      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status)
+      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --undo | --reject | --accept | --forget)
         [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
         value=$1
         shift
@@ -111,6 +115,8 @@ parse() {
       --sample) sample=$value && [ -n "$sample" ] || fail 2 "--sample needs a length, as 5m; see --help" ;;
       --resume) resume=$value ;;
       --status) mode=status && resume=$value ;;
+      --corrections) mode=corrections && resume=$value ;;
+      --undo | --reject | --accept | --forget) decisions+=("$option=$value") ;;
       --doctor) mode=doctor ;;
       --prefetch) mode=prefetch ;;
       --dry-run) mode=dry-run ;;
@@ -266,6 +272,14 @@ run_all() {
   return "$first_code"
 }
 
+# The table of a movie's corrections, or what was decided about some of them and what follows from it: asr and what is before it stay.
+corrections() {
+  "$native/venvs/core/bin/python" -m reelscribe.corrections --out "$out" ${json:+"$json"} ${decisions[@]+"${decisions[@]}"} -- "$resume"
+  [ ${#decisions[@]} -gt 0 ] || return 0
+  selection=("--from=post-ner" ${last_stage:+"--to=$last_stage"})
+  run_movie --resume "$resume"
+}
+
 dry_run() { # --movie MOVIE or --resume DIR
   core dry-run --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} \
     ${force:+"$force"} ${json:+"$json"} "$@"
@@ -273,7 +287,7 @@ dry_run() { # --movie MOVIE or --resume DIR
 
 check_sample() {
   [ "$mode" = run ] && [ -z "$resume" ] ||
-    fail 2 "--sample takes a movie and goes with none of --resume, --status, --doctor, --prefetch, --dry-run"
+    fail 2 "--sample takes a movie and goes with none of --resume, --status, --corrections, --doctor, --prefetch, --dry-run"
   [ ${#selection[@]} -eq 0 ] || fail 2 "--sample chooses the stages itself; leave out --from, --to, --only and --skip"
   selection=("--to=$sample_last")
 }
@@ -288,7 +302,8 @@ main() {
   fi
   [ "$mode" != prefetch ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--prefetch takes no movie"
   [ "$mode" = prefetch ] || [ -n "$resume" ] || [ ${#movies[@]} -gt 0 ] || fail 2 "which movie? native/pipeline.sh MOVIE, or --help"
-  [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume and --status take one directory and no further movie"
+  [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume, --status and --corrections take one directory and no further movie"
+  [ ${#decisions[@]} -eq 0 ] || [ "$mode" = corrections ] || fail 2 "--undo, --reject, --accept and --forget go with --corrections DIR"
   [ -z "$sample" ] || check_sample
   trap on_signal INT TERM HUP
   trap give_back EXIT
@@ -297,6 +312,7 @@ main() {
   [ "$mode" = prefetch ] || [ -n "$resume" ] || find_movies
   case $mode in
     prefetch) fetch prefetch ${json:+"$json"} ${resume:+--resume "$resume"} ;;
+    corrections) corrections ;;
     status) core show --movie-dir "$resume" --out "$out" ${json:+"$json"} ;;
     dry-run)
       [ -z "$resume" ] || dry_run --resume "$resume"

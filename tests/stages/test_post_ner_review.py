@@ -251,3 +251,24 @@ def test_before_post_ner_there_is_nothing_to_review(film: Film, command: Callabl
     done = command(str(film.dir))
     assert done.returncode == 3
     assert "run the stage post-ner first" in done.stderr
+
+
+def test_the_pipeline_runs_what_follows_from_a_decision_and_nothing_before(film: Film, child_environment: dict[str, str]) -> None:
+    decided = ["--corrections", str(film.dir), "--undo", film.id_of("Rathor"), "--to", "post-ner"]
+    done = subprocess.run(
+        [str(NATIVE / "pipeline.sh"), *decided],
+        env=child_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    assert film.text() == ["Then Rathor came.", "I told Jaidev.", "Rathore, wait!"]
+    assert {path.name for path in (film.dir / "manifests").glob("*_*.json")} == {"08_post-ner.json"}
+    table = subprocess.run(
+        [str(NATIVE / "pipeline.sh"), "--corrections", str(film.dir)], env=child_environment, capture_output=True, text=True, check=True
+    )
+    assert "undone" in table.stdout
+    refused = subprocess.run([str(NATIVE / "pipeline.sh"), "--undo", "x", str(film.movie)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
