@@ -308,7 +308,7 @@ def main() -> None:
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="bench-asr-") as scratch:
         bench = Bench(Path(scratch), args.minutes, args.repeat, args.threads, [float(m) for m in args.lengths.split(",")])
-        bench.stage(bench.film(0.5))  # converts the model; what is read from the disk once is there
+        bench.stage(bench.film(0.5), "--alignment-backend=none")  # converts the model; what is read from the disk once is there
         for name in wanted:
             content = f"{PARTS[name](bench)}\n\n{circumstances(bench)}"
             print(f"\n## {name}\n\n{content}", flush=True)

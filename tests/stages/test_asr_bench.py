@@ -42,6 +42,7 @@ def test_bias(run_bench):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_everything_has_its_place_in_the_document(run_bench):
     found, said = run_bench()
     assert heads(said) == heads(DOCUMENT)
