@@ -3,8 +3,9 @@
 Every word gets the speaker of its turn (or `unknown`, where no turn is near), segments are split where the speaker changes, and
 names spelt wrong are replaced by the glossary's spelling. Each change is in corrected/corrections.json with its scores.
 
-corrected/speakers.json may be edited: write a voice's `name`. It is used at once by the later stages and survives a new run of
-this one, even when diarization numbers its voices differently.
+Voices are suggested as characters from what they call each other and themselves; corrected/speakers.json says why and how sure that is.
+It may be edited: write a voice's `name`. It is used at once by the later stages and survives a new run of this one, even when
+diarization numbers its voices differently. native/pipeline.sh --corrections DIR shows what was mended and takes decisions about it.
 """
 
 from __future__ import annotations

@@ -131,8 +131,10 @@ def test_a_surname_that_two_share_names_nobody() -> None:
     assert [c.keys for c in characters("Jai Rathore", "Karl Rathore")] == [{"jai"}, {"karl"}]
 
 
-def test_without_commas_a_name_at_the_end_with_you_is_a_call() -> None:
-    assert sure(told("A: where were you tonight jai", "B: at home", "A: are you sure jai", "B: yes")) == {"B": "Jai"}
+def test_without_commas_a_name_at_an_end_with_you_counts_half() -> None:
+    dialogue = ("A: where were you tonight jai", "B: at home", "A: are you sure jai", "B: yes")
+    assert told(*dialogue)["B"].confidence < THRESHOLD
+    assert sure(told(*dialogue, *dialogue)) == {"B": "Jai"}
     assert told("A: then came jai", "B: at home") == {}
 
 

@@ -31,6 +31,7 @@ WEIGHTS = {
 THRESHOLD = 0.7
 ANSWER_S = 5.0
 _MOST_OF_A_KIND = 4.0  # many mentions are not independent: a kind of evidence counts this many times at most
+_UNPUNCTUATED = 0.5  # share of a call's weight where no commas show that it is one
 _NOBODY = 0.0  # log odds of being no character that is named, or of not talking at all
 
 # Introductions: folded words before the name, and (Hindi) behind it.
@@ -136,7 +137,8 @@ def _said(segments: Sequence[Segment], characters: Sequence[Character], language
                 continue
             for label, kind, factor in _meaning(segments, number, tokens, first, last, language, punctuated=punctuated):
                 start = segment.words[first].start
-                yield _Found(label, Evidence(kind=kind, name=character.name, start=start, text=segment.text, weight=factor * WEIGHTS[kind]))
+                weight = factor * WEIGHTS[kind] * (1.0 if punctuated or kind in ("introduces", "speaks of") else _UNPUNCTUATED)
+                yield _Found(label, Evidence(kind=kind, name=character.name, start=start, text=segment.text, weight=weight))
 
 
 def _whole_name(tokens: Sequence[Token], index: int, character: Character) -> tuple[int, int]:

@@ -29,8 +29,8 @@ WEIGHTS = {
     "mentions": 0.05,  # the movie says the name elsewhere, or a subtitle track says it here
     "speaker": 0.05,  # whom it names talks before or after; against it: talks now
 }
-# tests/bench/correction.py --fit chose spelling, sound, rarity and risk, and shows what every threshold mends and spoils on misspelt
-# names in the tuning half's sentences; docs/corrections.md has its table.
+# tests/bench/correction.py --fit gives the weights of spelling, sound and rarity, and what every threshold mends and spoils; above this
+# one names are lost faster than mistakes (docs/corrections.md has its table). The other weights are set by hand.
 THRESHOLD = 0.70
 MARGIN = 0.04  # two names this close in score: nobody knows which, so neither
 
