@@ -189,6 +189,12 @@ run_stages() {
   done
 }
 
+# report.html of the movie directory that is held, whatever became of its stages. A movie without one is subtitled all the same.
+write_report() {
+  [ -z "$interrupted" ] || return 0
+  "$native/venvs/core/bin/python" -m reelscribe.report "$held_dir" </dev/null >/dev/null || say "report.html could not be written"
+}
+
 # Hold a movie directory and run the stages in it; `$@`: --movie MOVIE or --resume DIR. `movie_dir` stays empty if that fails.
 work_on() {
   local opened code=0
@@ -200,6 +206,7 @@ work_on() {
   say "$movie_dir"
   run_stages || code=$?
   [ -z "$interrupted" ] || code=130
+  write_report
   give_back
   return "$code"
 }

@@ -407,6 +407,21 @@ def test_an_exception_is_one_line_with_the_log_and_the_way_on(pipeline, movie, t
     assert [line.split()[0] for line in runs(tmp_path)] == ["first", "second", "second", "third"]
 
 
+@pytest.mark.parametrize(("fault", "words"), [("", "third"), ("raise", "The stage second failed")])
+def test_a_run_ends_with_a_report_whatever_became_of_it(pipeline, movie, tmp_path, fault, words) -> None:
+    pipeline(str(movie), "--set", f"SECOND_FAULT={fault}")
+    page = (tmp_path / "out" / "A_Movie" / "report.html").read_text()
+    assert words in page
+    assert ("The stage" in page.split('id="data"')[1].split("</script>")[0]) == bool(fault)
+
+
+def test_a_report_that_cannot_be_written_fails_no_run(pipeline, movie, tmp_path) -> None:
+    (tmp_path / "out" / "A_Movie" / "report.html").mkdir(parents=True)
+    done = pipeline(str(movie))
+    assert done.returncode == 0
+    assert "report.html could not be written" in done.stderr
+
+
 def test_a_crash_keeps_its_signal_and_is_in_the_manifest(pipeline, movie, tmp_path) -> None:
     done = pipeline("--set", "SECOND_FAULT=segfault", str(movie))
     assert done.returncode == 128 + signal.SIGSEGV

@@ -22,6 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReelscribeError as error:
         logger.get().error("%s", error)
         return error.code
+    except Exception as error:
+        logger.get().error(
+            "report.html: %s: %s\n  → this is a mistake in reelscribe; LOG_LEVEL=DEBUG shows where", type(error).__name__, error
+        )
+        logger.get().debug("", exc_info=True)
+        return ExitCode.FAILED
     return ExitCode.DONE
 
 
