@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("movie_dir", type=Path)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--at", type=float, default=30.5, metavar="SECONDS", help="where the movie stands (default: %(default)s)")
+    parser.add_argument("--at", type=float, default=22.5, metavar="SECONDS", help="where the movie stands (default: %(default)s)")
     parser.add_argument("--dark", action="store_true", help="as on a system with dark colours")
     parser.add_argument("--phone", action="store_true", help="as on a phone")
     parser.add_argument("--whole", action="store_true", help="the whole page, not its first screen")

@@ -55,7 +55,7 @@ def _track(sources: Sources, track: Track) -> dict[str, Any] | None:
         first = bisect_left(middles, start_ms / 1000 - _EDGE_S)
         last = bisect_left(middles, end_ms / 1000 + _EDGE_S)
         cue = {"id": number, "start": start_ms / 1000, "end": end_ms / 1000, **_joined(text, words[first:last])}
-        cues.append({**cue, **checked.get(start_ms, {"faults": []})})
+        cues.append({**cue, **checked.get(quality.key(start_ms), {"faults": []})})
     return {"language": track.language, "title": track.title, "file": f"subtitles/{track.file}", "cues": cues}
 
 
@@ -71,9 +71,10 @@ def read_events(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _plain(text: str) -> str:
-    r"""SubStation's line breaks as such, without its tags and the word joiners that keep players from seeing some in a text."""
-    text = re.sub(r"\{\\[^}]*\}", "", text)
-    return re.sub(r"\\[Nn]", "\n", text).replace(r"\h", "\xa0").replace("\u2060", "").strip()
+    r"""SubStation's line breaks as such, without its tags and what keeps players from seeing some in a text or turning its direction."""
+    text = re.sub(r"(?<!\\)\{\\[^}]*\}", "", text)
+    text = re.sub(r"\\[Nn]", "\n", text).replace(r"\h", "\xa0").replace(r"\{", "{").replace(r"\}", "}")
+    return re.sub("[\u2060\u202a-\u202e]", "", text).strip()
 
 
 # -- the words ----------------------------------------------------------------------------------------------------------

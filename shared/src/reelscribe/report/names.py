@@ -48,6 +48,7 @@ def corrections(sources: Sources) -> list[dict[str, Any]]:
 
 def _shown(change: Correction, undone: bool) -> dict[str, Any]:
     return {
+        "id": change.id,
         "start": change.start,
         "old": change.old,
         "new": change.new,

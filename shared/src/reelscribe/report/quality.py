@@ -9,7 +9,7 @@ from reelscribe.report.sources import Sources
 
 
 def of_track(sources: Sources, language: str) -> dict[int, dict[str, Any]]:
-    """By a cue's start (ms): its `cps`, characters a second, and `faults`, the rules it breaks.
+    """By the key() of a cue's start: its `cps`, characters a second, and `faults`, the rules it breaks.
 
     By start, not by number: somebody may have edited the file since.
     """
@@ -20,8 +20,13 @@ def of_track(sources: Sources, language: str) -> dict[int, dict[str, Any]]:
         faults: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for violation in track.violations:
             faults[violation.cue].append(violation.model_dump(include={"rule", "value", "limit"}))
-        found.update({round(cue.start * 1000): {"cps": cue.cps, "faults": faults[cue.id]} for cue in track.cues})
+        found.update({key(round(cue.start * 1000)): {"cps": cue.cps, "faults": faults[cue.id]} for cue in track.cues})
     return found
+
+
+def key(start_ms: int) -> int:
+    """Hundredths: an ASS file knows no more of a time."""
+    return start_ms // 10
 
 
 def summary(sources: Sources) -> dict[str, Any] | None:

@@ -57,10 +57,11 @@ function showVoices() {
 }
 
 // Which character a voice may be, and what was said that speaks for it.
-function whyNamed({ suggested, confidence, evidence }) {
-  const sure = confidence === null || confidence === undefined ? "" : `, ${Math.round(confidence * 100)} % sure`;
+function whyNamed({ name, suggested, confidence, evidence }) {
+  const sure = confidence === null || confidence === undefined ? "" : ` (${Math.round(confidence * 100)} % sure)`;
+  const title = name === suggested ? `Why ${suggested}` : `Perhaps ${suggested}`;
   const said = evidence.map(({ kind, start, text }) => make("li", {}, seekButton(start), ` ${text} `, make("small", {}, kind)));
-  return make("details", { class: "why" }, make("summary", {}, `${suggested}${sure}`), make("ul", {}, ...said));
+  return make("details", { class: "why" }, make("summary", {}, title + sure), make("ul", {}, ...said));
 }
 
 // -- quality ------------------------------------------------------------------------------------------------------------
@@ -84,14 +85,14 @@ const RULES = { user: "your glossary", accepted: "accepted by you", spelling: "s
 
 function showCorrections() {
   if (!data.corrections.length) return;
-  const rows = data.corrections.map(({ start, old, new: now, rule, score, undone }) =>
+  const rows = data.corrections.map(({ id, start, old, new: now, rule, score, undone }) =>
     make(
       "tr",
       { class: undone ? "undone" : "" },
       cell("number", seekButton(start)),
       cell("", make(undone ? "span" : "del", {}, old)),
       cell("", undone ? `${now} (taken back)` : make("ins", {}, now)),
-      cell("why", make("small", {}, RULES[rule] ?? rule)),
+      cell("why", make("small", {}, RULES[rule] ?? rule), make("small", { title: "for --corrections DIR --undo ID" }, id)),
       cell("number", score === undefined || score === null ? "" : score.toFixed(2)),
     ),
   );
