@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from post_ner import characters, frequency, naming, translated, turns
+from post_ner import frequency, translated, turns
 from reelscribe import reviewed
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
@@ -21,6 +22,9 @@ from reelscribe.languages import joiner
 from reelscribe.schemas import Correction, Corrections, Diarization, Glossary, Metadata, Segment, Speakers, Transcript
 from reelscribe.settings import GlossaryOption, StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main
+
+if TYPE_CHECKING:
+    from post_ner.characters import Suggestion
 
 
 class Options(StageOptions, GlossaryOption):
@@ -66,6 +70,8 @@ def reviewed_since(movie_dir: Path, options: Options) -> bool:
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     """Speakers, names, names of speakers."""
+    from post_ner import naming
+
     transcript = read_json(ctx.inputs.transcript, Transcript)
     diarization = read_json(ctx.inputs.diarization, Diarization)
     exclusive = turns.Turns(diarization.exclusive)
@@ -90,6 +96,8 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
 
 def kept_names(ctx: Context[Options, Inputs, Outputs], exclusive: turns.Turns) -> dict[str, str]:
     """Names the user wrote into the files of an earlier run, by today's labels."""
+    from post_ner import naming
+
     if not ctx.outputs.speakers.is_file():
         return {}
     before = read_json(ctx.outputs.transcript, Transcript) if ctx.outputs.transcript.is_file() else None
@@ -105,9 +113,9 @@ def with_speakers(transcript: Transcript, exclusive: turns.Turns) -> list[Segmen
 
 def characters_of(
     ctx: Context[Options, Inputs, Outputs], language: str, segments: list[Segment], diarization: Diarization, kept: dict[str, str]
-) -> dict[str, characters.Suggestion]:
+) -> dict[str, Suggestion]:
     """The likeliest character of each voice that has one. Pitch is measured only where the cast says who is a woman or a man."""
-    from post_ner import voice
+    from post_ner import characters, voice
 
     metadata = read_json(ctx.inputs.metadata, Metadata) if ctx.inputs.metadata else Metadata(title="")
     played = characters.of_glossary(read_json(ctx.inputs.glossary, Glossary))
