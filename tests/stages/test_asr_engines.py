@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from itertools import pairwise
 
 import jiwer
@@ -65,8 +66,10 @@ def names_in(text):
 
 
 # MLX takes its time on a CPU: it hears the second half.
-@pytest.mark.parametrize(("backend", "start"), [("whisperx", 0), ("mlx", 31)])
-def test_names_are_spelt_as_the_glossary_has_them_with_bias_and_not_without(run_whisper, movie_dir, station_inputs, backend, start):
+@pytest.mark.parametrize(("backend", "start", "most"), [("whisperx", 0, 0.25), ("mlx", 31, 0.15)])
+def test_names_are_spelt_as_the_glossary_has_them_with_bias_and_not_without(
+    run_whisper, movie_dir, station_inputs, backend, start, most, measured
+):
     said = " ".join(station_inputs(start))
     done = run_whisper(backend)
     found = transcript(movie_dir)
@@ -74,8 +77,11 @@ def test_names_are_spelt_as_the_glossary_has_them_with_bias_and_not_without(run_
     assert "Active bias: 5 unique terms" in done.stderr
     assert (found.language, found.draft, found.model) == ("en", False, "whisper")
     assert notes(movie_dir)["language_vote"]["en"] > 0.9
-    assert jiwer.wer(plain(said), plain(biased)) < 0.25
-    assert len(names_in(biased)) >= 0.75 * len(names_in(said))
+    wer = jiwer.wer(plain(said), plain(biased))
+    right, there = (Counter(names_in(biased)) & Counter(names_in(said))).total(), len(names_in(said))
+    measured(f"{backend}: station from {start} s, WER {wer:.1%}, names {right} of {there}")
+    assert wer < most
+    assert right >= 0.79 * there
     assert all(set(s.terms) == set(NAMES) and s.window is not None for s in found.segments)
     words = words_of(found)
     assert all(a.start <= a.end and a.start <= b.start for a, b in pairwise(words))

@@ -296,6 +296,17 @@ def test_what_fails_all_fallbacks_is_kept_and_marked():
     assert sum(asked[0] == "chance" for asked in script.asked) == 5
 
 
+def test_a_segment_with_a_wrong_end_is_marked_and_the_window_kept():
+    # Decoding all of it by chance lost sentences, and names with the prompt.
+    script = Script(said((1.0, 1.3, "Play it once more, Sam, and sing it."), (5.0, 9.6, "For old times' sake, Ilsa.")))
+    found = decode(script)
+    assert [(s.text, s.marks) for s in found.segments] == [
+        ("Play it once more, Sam, and sing it.", ["too fast"]),
+        ("For old times' sake, Ilsa.", []),
+    ]
+    assert len(script.asked) == 1 and found.redone == [] and found.terms == ["Ilsa", "Rick", "Victor"]
+
+
 def test_without_the_prompt_is_the_last_thing_that_is_tried():
     found = decode(Script(said((0.0, 9.6, TALK), logprob=-1.4), plain=GOOD))
     assert (found.segments[0].text, found.terms, found.redone) == ("Play it once, Sam.", [], ["unsure"])

@@ -26,6 +26,9 @@ _MARGIN_S = 0.5
 _SILENT_S = 2.0
 # About these another temperature changes nothing: silence that was taken for speech, music that was.
 FINAL = frozenset({"no-speech", "nothing heard"})
+# Of a single segment this is said more often of a wrong end than of wrong words, and alignment mends it: it is marked, and the rest of the
+# window not decoded by chance for it.
+MARK_ONLY = frozenset({"too fast"})
 
 
 def of_text(text: str, logprob: float, no_speech: float, speech: Sequence[Span]) -> list[str]:

@@ -306,7 +306,8 @@ class Whisper:
             verdicts += gates.of_text(text, hypothesis.logprob, hypothesis.no_speech, part.speech)
             own = [gates.of_segment(segment, part.speech) for segment in segments]
             marked = [s.model_copy(update={"marks": list(dict.fromkeys(verdicts + more))}) for s, more in zip(segments, own, strict=True)]
-            judged.append(Heard(marked, hypothesis, part.prompt, list(dict.fromkeys(sum(own, verdicts)))))
+            grave = [verdict for found in own for verdict in found if verdict not in gates.MARK_ONLY]
+            judged.append(Heard(marked, hypothesis, part.prompt, list(dict.fromkeys(verdicts + grave))))
         return judged
 
     def _slices(self, part: Part, hypothesis: Hypothesis, task: Task) -> list[Slice]:
