@@ -25,9 +25,9 @@ from reelscribe.stage_table import NATIVE, ROOT
 
 EXAMPLE = ROOT / "examples" / "station.mp4"
 TRUTH: dict[str, Any] = json.loads((ROOT / "examples" / "station" / "station.json").read_text(encoding="utf-8"))
-# A subtitle may come a frame or two before its words and stay half a second after them (Netflix timed text), and the
-# detectors' own edges are a tenth of a second wide.
-EARLY_S, LATE_S = 0.1 + 2 / 24, 0.5 + 0.1
+# A subtitle may come up to half a second before its words, with the shot they are in, and stay half a second after them, or until a shot
+# ends soon after that (Netflix timed text); the detectors' own edges are a tenth of a second wide.
+EARLY_S, LATE_S = 0.1 + 12 / 24, 0.1 + 0.5 + 10 / 24
 
 pytestmark = pytest.mark.timeout(900)
 

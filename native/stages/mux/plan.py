@@ -88,7 +88,7 @@ def choose_target(media: Media, mp4_codecs: frozenset[str]) -> tuple[Target, str
 def choose_tracks(tracks: Sequence[Track]) -> list[Track]:
     """One file for each language and title, none without cues (players show it as a track that never says anything)."""
     best: dict[tuple[str, str], Track] = {}
-    for track in sorted(tracks, key=lambda t: _FORMATS.index(t.format)):
+    for track in sorted((t for t in tracks if t.format in _FORMATS), key=lambda t: _FORMATS.index(t.format)):
         if track.num_cues:
             best.setdefault((track.language, track.title), track)
     return [t for t in tracks if t in best.values()]

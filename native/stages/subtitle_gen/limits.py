@@ -1,45 +1,184 @@
-"""The numbers a cue has to keep: Netflix's timed text style guides.
+"""The numbers a cue has to keep: a profile (a JSON file, ours or the user's), made concrete for one language and one movie.
 
-https://partnerhelp.netflixstudios.com/hc/en-us/articles/215758617 (general), …/217350977 (English)
+Times are counted in ticks: frames of the movie where the profile asks for whole frames, milliseconds elsewhere.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from reelscribe.errors import UsageError
+
+FOLDER = Path(__file__).with_name("profiles")
 DEFAULT_FPS = Fraction(24)
-_CHARS = {"ja": 13, "ko": 16, "zh": 16, "yue": 16, "th": 35}
-_CPS = {"en": 20, "hi": 22, "ar": 20, "ko": 12, "zh": 9, "yue": 9, "ja": 4}
+# In these a line's limit counts full-width characters, and what is half as wide as half a one (Netflix timed text: ja, ko, zh).
+_WIDE = frozenset({"ja", "ko", "zh", "yue"})
+
+
+class Shots(BaseModel):
+    """How times keep off shot changes, in frames at 24 pictures a second, scaled to the movie's rate.
+
+    `to_cut`: a cue that would begin at most so many before a cut begins with it. `clear`: nothing else begins or ends nearer than that,
+    except for a cue that ends with the last shot.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    to_cut: int = Field(ge=0)
+    clear: int = Field(ge=1)
+
+
+class Profile(BaseModel):
+    """A set of limits. `chars` (of a line) and `cps…` (characters a second) by language, with a `default`; two speakers get a `dash` each.
+
+    A cue outlasts its speech by `tail_ms`; gaps under `chain_ms` are closed to `gap_frames`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str = ""
+    max_lines: int = Field(2, ge=1, le=2)
+    chars: dict[str, float]
+    cps: dict[str, float]
+    cps_children: dict[str, float]
+    cps_sdh: dict[str, float] = {}
+    min_ms: int = Field(ge=1)
+    max_ms: int = Field(ge=1000)
+    tail_ms: int = Field(ge=0)
+    chain_ms: int = Field(ge=0)
+    gap_frames: int = Field(ge=0)
+    whole_frames: bool
+    shots: Shots | None
+    dash: str = "-"
+
+    @field_validator("chars", "cps", "cps_children")
+    @classmethod
+    def _for_every_language(cls, value: dict[str, float]) -> dict[str, float]:
+        if "default" not in value or min(value.values()) <= 0:
+            raise ValueError("it takes a number above 0 for each language, and one for `default`")
+        return value
+
+
+def profile_file(name: str) -> Path:
+    """Where the profile `name` lies: one of ours, or the user's file."""
+    ours = FOLDER / f"{name}.json"
+    return ours if "/" not in name and ours.is_file() else Path(name).expanduser()
+
+
+def load_profile(name: str) -> Profile:
+    """Raises UsageError when there is no such profile, or when it is not one."""
+    known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.json")))
+    remedy = f"SUBTITLE_PROFILE takes {known}, or a JSON file like native/stages/subtitle_gen/profiles/netflix.json"
+    try:
+        return Profile.model_validate(_content(name, ()))
+    except OSError as error:
+        raise UsageError(f"the subtitle profile {name} cannot be read: {error.strerror}", remedy=remedy) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"the subtitle profile {name}: {where}: {first['msg']}", remedy=remedy) from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"the subtitle profile {name}: {error}", remedy=remedy) from error
+
+
+def _content(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The file's keys over those of the profile it extends."""
+    if name in seen:
+        raise ValueError("it extends itself")
+    found = json.loads(profile_file(name).read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    base = found.pop("extends", None)
+    return {**(_content(str(base), (*seen, name)) if base else {}), **found}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """`rate`: ticks in a second."""
+
+    rate: Fraction
+
+    def floor(self, ms: int) -> int:
+        """The last tick that is not after `ms`."""
+        return ms * self.rate.numerator // (1000 * self.rate.denominator)
+
+    def ceil(self, ms: int) -> int:
+        """The first tick that is not before `ms`."""
+        return -self.floor(-ms)
+
+    def ms(self, tick: int) -> int:
+        """Never after the frame that begins there: a millisecond late, and a player waits for the next frame."""
+        return tick * 1000 * self.rate.denominator // self.rate.numerator
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`max_chars`: of a line, in graphemes. `cps`: characters a second that an adult reads. `tail_ms`: how long a cue may outlast
-    the speech. `gap_ms`: the least between two cues; gaps under `chain_ms` are closed to it. `dash`: before each of two speakers.
+    """What a cue of one language keeps in one movie; `min_shown` to `clear` in ticks of `clock`, 0 where the profile ignores cuts.
+
+    `max_chars` and `cps` count graphemes; where `wide`, full-width ones, and others half.
     """
 
-    max_chars: int = 42
-    cps: float = 17
-    min_ms: int = 834  # 5/6 s
-    max_ms: int = 7000
-    tail_ms: int = 500
-    chain_ms: int = 500
-    gap_ms: int = 84
-    dash: str = "-"
+    clock: Clock
+    max_chars: float
+    cps: float
+    max_lines: int
+    min_shown: int
+    max_shown: int
+    tail: int
+    chain: int
+    gap: int
+    to_cut: int
+    clear: int
+    dash: str
+    wide: bool
+
+    @cached_property
+    def ticks_per_char(self) -> float:
+        """How long a character has to be shown to be read."""
+        return float(self.clock.rate) / self.cps
 
 
-def for_movie(language: str, fps: str | None) -> Limits:
-    """The limits for subtitles in `language` (ISO 639 code) of a movie with `fps` pictures a second, a fraction in text."""
-    gap_ms = math.ceil(2 * 1000 / parse_fps(fps))
-    return Limits(max_chars=_CHARS.get(language, Limits.max_chars), cps=_CPS.get(language, Limits.cps), gap_ms=gap_ms)
+def for_movie(profile: Profile, language: str, fps: str | None, *, children: bool = False, sdh: bool = False) -> Limits:
+    """The limits for subtitles in `language` (ISO 639 code) of a movie with `fps` pictures a second (a fraction in text), if any."""
+    rate = parse_fps(fps)
+    clock = Clock(rate if profile.whole_frames and rate else Fraction(1000))
+    speeds = profile.cps_children if children else {**profile.cps, **(profile.cps_sdh if sdh else {})}
+    shots = profile.shots or Shots.model_construct(to_cut=0, clear=0)
+
+    def scaled(frames: int) -> int:
+        return round(frames / DEFAULT_FPS * clock.rate)
+
+    return Limits(
+        clock=clock,
+        max_chars=_of(profile.chars, language),
+        cps=_of(speeds, language),
+        max_lines=profile.max_lines,
+        min_shown=clock.ceil(profile.min_ms),
+        max_shown=clock.floor(profile.max_ms),
+        tail=clock.floor(profile.tail_ms),
+        chain=clock.ceil(profile.chain_ms),
+        gap=math.ceil(profile.gap_frames / (rate or DEFAULT_FPS) * clock.rate),
+        to_cut=scaled(shots.to_cut),
+        clear=scaled(shots.clear),
+        dash=profile.dash,
+        wide=language in _WIDE,
+    )
 
 
-def parse_fps(fps: str | None) -> Fraction:
-    """`fps` as a number; 24 where it is unknown or, as a variable rate's time base can be, no rate of pictures at all."""
+def _of(numbers: dict[str, float], language: str) -> float:
+    return numbers.get(language, numbers["default"])
+
+
+def parse_fps(fps: str | None) -> Fraction | None:
+    """`fps` as a number; None where it is unknown or, as a variable rate's time base can be, no rate of pictures at all."""
     try:
-        rate = Fraction(fps or DEFAULT_FPS)
+        rate = Fraction(fps or 0)
     except (ValueError, ZeroDivisionError):
-        return DEFAULT_FPS
-    return rate if 10 <= rate <= 120 else DEFAULT_FPS
+        return None
+    return rate if 10 <= rate <= 240 else None

@@ -473,7 +473,7 @@ class Violation(Artifact):
 
 
 class QcCue(Span):
-    """A cue as the files have it. `words`: the first and the last word of the transcript (of its translation) in it, as Segment.source counts.
+    """A cue as the files have it. `words`: the first and the last of the transcript's (or its translation's), as Segment.source counts.
 
     `speakers`: one for each line where two share it. `cps`: characters a second. `marks`: what is doubtful about its words. `source`: the
     cues of the spoken language, by number, that a translation's cue says in English.
