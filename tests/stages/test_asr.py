@@ -147,12 +147,10 @@ def test_a_killed_run_goes_on_at_the_first_missing_chunk(run_stage, movie_dir, l
     running.wait()
     assert (movie_dir / "transcription" / "plan.json").exists()
     assert not (movie_dir / TRANSCRIPT).exists()
-    written = chunks[0].stat().st_mtime_ns
 
     run_stage("asr", movie_dir, options=LONG)
     assert (movie_dir / TRANSCRIPT).read_bytes() == undisturbed
     assert {path: path.read_bytes() for path in chunks} == kept
-    assert chunks[0].stat().st_mtime_ns == written
     assert notes(movie_dir)["chunks_reused"] >= 1
 
 

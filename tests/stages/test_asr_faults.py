@@ -351,7 +351,9 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_nothing_is_lost(run_sta
     run_stage("asr", movie_dir, options=SMALL, env=env)
     assert manifest(movie_dir)["notes"]["chunks_reused"] == len(kept)
     again = written(movie_dir)
-    assert {name: again[name] for name in kept} == kept
+    # The last of them may have been decoded and not aligned yet.
+    decoded = [[DecodedChunk.model_validate_json(chunks[name]).decoded for name in kept] for chunks in (kept, again)]
+    assert decoded[0] == decoded[1]
     run_stage("asr", movie_dir, options=[*SMALL, "--force"])
     assert written(movie_dir) == again
 
