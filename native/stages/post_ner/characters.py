@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from post_ner.tokens import Token, fold, parse
+from post_ner import addressing
+from post_ner.tokens import fold, parse
 from post_ner.turns import UNKNOWN
 from reelscribe.schemas import CastMember, Evidence, Glossary, Segment, Term
 
@@ -29,23 +30,9 @@ WEIGHTS = {
     "other voice": -2.0,  # they disagree
 }
 THRESHOLD = 0.7
-ANSWER_S = 5.0
 _MOST_OF_A_KIND = 4.0  # many mentions are not independent: a kind of evidence counts this many times at most
 _UNPUNCTUATED = 0.5  # share of a call's weight where no commas show that it is one
 _NOBODY = 0.0  # log odds of being no character that is named, or of not talking at all
-
-# Introductions: folded words before the name, and (Hindi) behind it.
-_BEFORE = {
-    "en": ("i am", "im", "my name is", "my names", "this is", "call me", "they call me"),
-    "hi": ("मैं", "मेरा नाम", "main", "mera naam", "mera nam"),
-    "de": ("ich bin", "ich heiße", "ich heisse", "mein name ist"),
-    "fr": ("je suis", "je mappelle", "mon nom est"),
-    "es": ("soy", "me llamo", "mi nombre es"),
-    "it": ("sono", "mi chiamo"),
-    "pt": ("eu sou", "meu nome é", "me chamo"),
-}
-_BEHIND = {"मैं": ("हूँ", "हूं", "बोल"), "main": ("hoon", "hun", "hu", "bol")}
-_WEAK_INTRODUCTIONS = ("this is",)  # also of others: the weight of being spoken to
 
 
 @dataclass(frozen=True)
@@ -132,96 +119,13 @@ def _said(segments: Sequence[Segment], characters: Sequence[Character], language
             character = by_key.get(token.key)
             if character is None or segment.speaker in (None, UNKNOWN):
                 continue
-            first, last = _whole_name(tokens, index, character)
+            first, last = addressing.whole_name(tokens, index, character.keys)
             if index != first:
                 continue
-            for label, kind, factor in _meaning(segments, number, tokens, first, last, language, punctuated=punctuated):
+            for label, kind, factor in addressing.meaning(segments, number, tokens, first, last, language, punctuated=punctuated):
                 start = segment.words[first].start
                 weight = factor * WEIGHTS[kind] * (1.0 if punctuated or kind in ("introduces", "speaks of") else _UNPUNCTUATED)
                 yield _Found(label, Evidence(kind=kind, name=character.name, start=start, text=segment.text, weight=weight))
-
-
-def _whole_name(tokens: Sequence[Token], index: int, character: Character) -> tuple[int, int]:
-    """First and last word of the character's name around `index`: Inspector Karl Rathore."""
-    first = last = index
-    while first > 0 and tokens[first - 1].key in character.keys and not tokens[first - 1].trail:
-        first -= 1
-    while last + 1 < len(tokens) and tokens[last + 1].key in character.keys and not tokens[last].trail:
-        last += 1
-    return first, last
-
-
-def _meaning(
-    segments: Sequence[Segment], number: int, tokens: Sequence[Token], first: int, last: int, language: str, *, punctuated: bool
-) -> Iterator[tuple[str, str, float]]:
-    """(voice, kind of evidence, share of its weight) that a name at words `first` to `last` gives."""
-    segment = segments[number]
-    speaker = segment.speaker or UNKNOWN
-    introduction = _introduction(tokens, first, last, language)
-    if introduction:
-        yield speaker, "introduces", 1.0 if introduction not in _WEAK_INTRODUCTIONS else 0.35
-        return
-    if tokens[last].possessive or not _is_call(tokens, first, last, punctuated=punctuated):
-        yield speaker, "speaks of", 1.0
-        return
-    yield speaker, "calls", 1.0
-    before, after = _neighbour(segments, number, -1), _neighbour(segments, number, 1)
-    # A call before the end of what the speaker says may be answered by nobody.
-    if after and segments[after].speaker != speaker:
-        asked = after == number + 1 and segment.text.rstrip().endswith("?")
-        yield segments[after].speaker or UNKNOWN, "answers" if asked else "is spoken to", 1.0 if after == number + 1 else 0.5
-    if before is not None and segments[before].speaker != speaker:
-        yield segments[before].speaker or UNKNOWN, "was spoken to", 1.0 if before == number - 1 else 0.5
-
-
-def _introduction(tokens: Sequence[Token], first: int, last: int, language: str) -> str | None:
-    """The words that introduce the name as the speaker's own; None when none do."""
-    before = " ".join(token.key for token in tokens[max(0, first - 3) : first])
-    if first and tokens[first - 1].trail:
-        return None
-    behind = tokens[last + 1].key if last + 1 < len(tokens) and not tokens[last].trail else ""
-    for phrase in (p for code in dict.fromkeys((language, "en")) for p in _BEFORE.get(code, ())):
-        words = phrase.split()
-        if before.split()[-len(words) :] != words:
-            continue
-        if phrase in _BEHIND and not behind.startswith(_BEHIND[phrase]):
-            continue
-        return phrase
-    return None
-
-
-def _is_call(tokens: Sequence[Token], first: int, last: int, *, punctuated: bool) -> bool:
-    """Whether somebody is called: the name stands apart by commas or is all that is said.
-
-    Where the recogniser writes no commas, at an end of what is said together with "you".
-    """
-    opens = first == 0 or tokens[first - 1].trail.endswith((".", "?", "!", "…", "।", "—", "-"))
-    closes = last == len(tokens) - 1 or tokens[last].trail.startswith((".", "?", "!", "…", "।"))
-    if punctuated:
-        apart_before = opens or tokens[first - 1].trail.endswith(",")
-        return apart_before and (closes or tokens[last].trail.startswith(",")) and not _listed(tokens, first, last)
-    to_you = any(token.key in ("you", "your", "तुम", "आप", "tum", "aap", "du", "sie", "tu", "vous") for token in tokens)
-    return to_you and (first == 0 or last == len(tokens) - 1)
-
-
-def _listed(tokens: Sequence[Token], first: int, last: int) -> bool:
-    """Whether the name is one of several: "Jai, Karl and Sarah came"."""
-    behind = [token.key for token in tokens[last + 1 : last + 3]]
-    before = [token.key for token in tokens[max(0, first - 2) : first]]
-    return bool({"and", "or", "und", "et", "y", "और"} & {*behind, *before[-1:]})
-
-
-def _neighbour(segments: Sequence[Segment], number: int, step: int) -> int | None:
-    """The next segment of another known voice within ANSWER_S of talk, in either direction."""
-    at = number
-    while 0 <= at + step < len(segments):
-        gap = segments[at + step].start - segments[at].end if step > 0 else segments[at].start - segments[at + step].end
-        if gap > ANSWER_S:
-            return None
-        at += step
-        if segments[at].speaker not in (segments[number].speaker, None, UNKNOWN):
-            return at
-    return None
 
 
 def _billing(labels: Sequence[str], characters: Sequence[Character], talk_s: Mapping[str, float]) -> Iterator[_Found]:

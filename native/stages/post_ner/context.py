@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from post_ner.addressing import ANSWER_S, introduction
 from post_ner.targets import Target
 from post_ner.tokens import Token, fold
 from reelscribe.schemas import Segment
 
 NEAR_S = 15.0  # a subtitle track says the name so close to here: it is said here
-ANSWER_S = 5.0  # whoever is spoken to answers within that
 _HALF_SURE = 2  # mentions that make half of full agreement
 _SENTENCE_ENDS = tuple(".?!…।:\"“”«»„'‘")
 # Words that ordinary words follow, and names do not.
@@ -20,7 +20,6 @@ _DETERMINERS = {
     "fr": "le la les un une des mon ma mes ton ta tes son sa ses notre nos votre vos leur leurs ce cette ces aucun aucune",
     "es": "el la los las un una unos unas mi mis tu tus su sus este esta ese esa",
 }
-_I_AM = ("iam", "im", "nameis", "thisis", "callme", "मैं", "नाम")
 
 
 class Film:
@@ -42,6 +41,7 @@ class Film:
         self._tokens = tokens
         self._cased = cased
         self._names = names
+        self._language = language
         self._determiners = frozenset(_DETERMINERS.get(language, "").split())
         self._said = Counter(token.core for row in tokens for token in row if token.core)
 
@@ -72,7 +72,7 @@ class Film:
         return {
             "company": float(self._company(number, first, last, target)),
             "mentions": self._mentions(target, self._segments[number].words[first].start),
-            "speaker": self._speaker(number, first, target),
+            "speaker": self._speaker(number, first, last, target),
         }
 
     def _company(self, number: int, first: int, last: int, target: Target) -> bool:
@@ -86,12 +86,11 @@ class Film:
         times = min(self._said[word] for word in target.words)
         return times / (times + _HALF_SURE)
 
-    def _speaker(self, number: int, first: int, target: Target) -> float:
+    def _speaker(self, number: int, first: int, last: int, target: Target) -> float:
         """1: whom the name means talks just before or after, or says "I am"; -1: talks now."""
         segment = self._segments[number]
         if self._means(target, segment.speaker):
-            before = "".join(token.key for token in self._tokens[number][max(0, first - 2) : first])
-            return 1.0 if before.endswith(_I_AM) else -1.0
+            return 1.0 if introduction(self._tokens[number], first, last, self._language) else -1.0
         for index, gap in ((number - 1, "before"), (number + 1, "after")):
             if 0 <= index < len(self._segments):
                 other = self._segments[index]

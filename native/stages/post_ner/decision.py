@@ -148,7 +148,7 @@ def _edits_allowed(heard: str, target: str) -> int:
     """One edit in a short name, two in a middling one, three in a long one; one more where it sounds nearly the same."""
     letters = min(len(heard), len(target))
     edits = 1 if letters <= 5 else 2 if letters <= 8 else 3
-    return edits + (letters >= 5 and sound(heard, target) >= CLEAR_SPELLING)
+    return edits + (letters >= 5 and sound(heard, target) >= SIMILAR_SOUND)
 
 
 def _inflected(heard: str, target: str, usage: Usage) -> bool:
