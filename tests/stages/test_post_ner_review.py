@@ -195,7 +195,7 @@ def test_a_decision_does_not_make_the_glossary_anew(film: Film) -> None:
     assert "up to date" not in film.run_stage("pre-ner", film.dir).stderr
 
 
-def test_changes_in_the_translation_are_in_the_ledger(film: Film) -> None:
+def test_changes_in_the_translation_are_in_the_ledger_and_can_be_undone(film: Film) -> None:
     path = film.dir / "transcription/transcript.json"
     spoken = read_json(path, Transcript)
     english = _segment(0, "Then Adity came.").model_copy(update={"source": (0, 2)})
@@ -203,6 +203,15 @@ def test_changes_in_the_translation_are_in_the_ledger(film: Film) -> None:
     film.run()
     ledger = read_json(film.dir / "corrected/corrections.json", Corrections)
     assert [(c.heard, c.written) for c in ledger.translation] == [("Adity", "Aditi")]
+    number = film.id_of("Adity")
+    corrections.decide(film.dir, undo=[number])
+    film.run()
+    translation = read_json(film.dir / "corrected/transcript.json", Transcript).translation
+    assert translation and translation[0].text == "Then Adity came."
+    assert ("Adity", "undone") in film.states()
+    corrections.decide(film.dir, forget=[number])
+    film.run()
+    assert ("Adity", "made") in film.states()
 
 
 # -- the command ----------------------------------------------------------------------------------------------------------

@@ -42,11 +42,20 @@ def lines(movie_dir: Path) -> list[Line]:
     """All corrections of a movie, in order. Raises MissingInputError when post-ner has not run yet."""
     ledger, transcript = _read(movie_dir)
     spoken = {segment.id: segment.text for segment in transcript.segments}
+    english = {segment.id: segment.text for segment in transcript.translation or []}
     found = [
-        *(Line(c, "accepted" if c.rule in ("accepted", "user") else "made", spoken.get(c.segment, "")) for c in ledger.corrections),
+        *(_line(c, spoken) for c in ledger.corrections),
+        *(_line(c, english) for c in ledger.translation),
         *(Line(c, "undone", spoken.get(c.segment, "")) for c in ledger.undone),
     ]
+    # What was undone in a translation is not in the ledger any more.
+    listed = {line.correction.id for line in found}
+    found += [Line(c, "undone", english.get(c.segment, "")) for c in reviewed.in_places(movie_dir).undone if c.id not in listed]
     return sorted(found, key=lambda line: (line.correction.start, line.correction.first))
+
+
+def _line(correction: Correction, texts: dict[int, str]) -> Line:
+    return Line(correction, "accepted" if correction.rule in ("accepted", "user") else "made", texts.get(correction.segment, ""))
 
 
 def _read(movie_dir: Path) -> tuple[Corrections, Transcript]:
