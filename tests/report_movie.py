@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Movie:
     faults: Sequence[tuple[int, str, float, float]] = ()  # cue, rule, value, limit
     hidden: str = ""
     failed: str = ""
+    english: str = ""  # a second track, of one cue: its first line in English
     source: Path | None = None
     result: str = ""
 
@@ -87,6 +88,8 @@ def write(folder: Path, movie: Movie) -> Path:
         write_json(folder / name, content)
     with atomic_write(folder / "subtitles" / "A_Movie.en.srt") as f:
         f.write(srt(movie.lines))
+    if movie.english:
+        add_translation(folder, movie)
     write_manifests(folder, movie)
     if movie.source:
         quoted = str(movie.source).replace("\\", "\\\\").replace('"', '\\"')
@@ -110,6 +113,14 @@ def quality(movie: Movie) -> dict[str, Any]:
     hidden = [{"start": 11.0, "end": 11.5, "language": "en", "text": movie.hidden, "marks": ["silence"]}] if movie.hidden else []
     track = {"language": "en", "limits": {}, "cues": cues, "violations": violations}
     return {"profile": "netflix", "fps": "24/1", "shots": True, "tracks": [track], "hidden": hidden}
+
+
+def add_translation(folder: Path, movie: Movie) -> None:
+    """The movie is Hindi now, and its English track is what is shown first."""
+    (folder / "subtitles" / "A_Movie.en.srt").rename(folder / "subtitles" / "A_Movie.hi.srt")
+    (folder / "subtitles" / "A_Movie.en.srt").write_text(srt([replace(movie.lines[0], text=movie.english)]))
+    hindi = {**track("srt", len(movie.lines)), "file": "A_Movie.hi.srt", "language": "hi", "title": "Hindi", "default": False}
+    write_json(folder / "subtitles" / "tracks.json", {"tracks": [hindi, track("srt", 1)]})
 
 
 def segment(number: int, line: Line) -> dict[str, Any]:

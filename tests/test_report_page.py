@@ -199,6 +199,16 @@ def test_chips_speaker_and_search_filter(show: Callable[..., Opened]) -> None:
     expect(page.locator("#none")).to_be_visible()
 
 
+def test_another_track_changes_captions_cues_and_timeline(show: Callable[..., Opened], film: Path) -> None:
+    opened = show(Movie(source=film, english="Where have you been?"))
+    assert opened.shown() == ["Where have you been?"]
+    opened.page.get_by_label("Subtitles").select_option("Hindi")
+    assert len(opened.shown()) == 4
+    assert opened.js("[...video.textTracks].map(track => track.mode)") == ["disabled", "showing"]
+    opened.page.get_by_label("Subtitles").select_option("English")
+    assert opened.js("[...video.textTracks].map(track => track.mode)") == ["showing", "disabled"]
+
+
 def test_everything_is_done_by_keyboard(show: Callable[..., Opened]) -> None:
     opened = show()
     page = opened.page

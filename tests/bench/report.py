@@ -3,7 +3,7 @@
     native/venvs/dev/bin/python tests/bench/report.py [CUES…]
 
 Synthetic cues of two speakers, four seconds each, with a doubtful word in every fifth. `ready`: from the address to a page that can be
-used. `frame`: the median and the longest time between two pictures while the list is scrolled from end to end in two seconds.
+used. `frame`: the median and the longest time between two pictures while the list is scrolled by 4,000 pixels (some 70 cues) a second.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SCROLL = """() => new Promise((done) => {
   let before = began;
   const step = (now) => {
     frames.push(now - before); before = now;
-    list.scrollTop = ((now - began) / 2000) * list.scrollHeight;
+    list.scrollTop = (now - began) * 4;
     if (now - began < 2000) requestAnimationFrame(step); else done(frames.slice(1));
   };
   requestAnimationFrame(step);

@@ -197,6 +197,7 @@ function focusRow(n) {
 function remakeRows() {
   const cues = movie.cues();
   table.current = -1;
+  list.style.setProperty("--at", movie.duration < 3600 ? "50px" : "64px"); // the times' column
   table.rows = cues.map((cue, n) => ({ cue, number: n, text: searchText(cue), element: makeRow(cue, cues[n - 1]) }));
   list.replaceChildren(columnTitles(), ...table.rows.map((row) => row.element));
   makeChips();

@@ -53,7 +53,7 @@ function showVoices() {
       speaker.suggested ? whyNamed(speaker) : "",
     );
   });
-  section("", "Voices", counted(data.speakers.length, "voice"), make("div", { class: "voices" }, ...rows));
+  section("", "Voices", counted(data.speakers.length, "voice"), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Voices" }, make("div", { class: "voices" }, ...rows)));
 }
 
 // Which character a voice may be, and what was said that speaks for it.
@@ -130,7 +130,7 @@ function showStages() {
   const peak = Math.max(...done.map((stage) => stage.peak_mb), 0);
   const foot = make("tfoot", {}, make("tr", {}, cell("", "Together"), cell("device", ""), cell("number", duration(total)), cell("number", peak ? memory(peak) : "")));
   const titles = [["Stage"], ["Device", "device"], ["Time", "number"], ["Memory", "number"]];
-  const speed = data.timeline.duration && total ? `${(total / data.timeline.duration).toFixed(1)} × the movie's length` : "";
+  const speed = data.timeline.duration && total ? `${Number((total / data.timeline.duration).toPrecision(2))} × the movie's length` : "";
   const rows = data.stages.map((stage) => stageRow(stage, longest));
   section("wide stages", "How it was made", done.length ? speed : "", makeTable(titles, rows, done.length ? foot : ""));
 }

@@ -93,9 +93,13 @@ function drawItem(pen, paint, lane, item, width) {
   pen.fillStyle = paint(item);
   // A hair of space keeps neighbours apart, unless that would leave nothing to see.
   const wide = Math.max(right - left - (right - left > 3 ? 1 : 0), 1.5);
-  pen.beginPath();
-  pen.roundRect(left, lane.top, wide, lane.height, Math.min(3, wide / 2));
-  pen.fill();
+  if (wide < 4) {
+    pen.fillRect(left, lane.top, wide, lane.height);
+  } else {
+    pen.beginPath();
+    pen.roundRect(left, lane.top, wide, lane.height, Math.min(3, wide / 2));
+    pen.fill();
+  }
   if (!item.marked) return;
   pen.fillStyle = paint({ colour: item.marked });
   pen.fillRect(left, lane.top + lane.height - 4, wide, 4);
