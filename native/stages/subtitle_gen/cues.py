@@ -101,7 +101,7 @@ class Planner:
                 way_out = self.timing.exit(self.ends[last - 1], following)
                 fixed, least, origin = ending + penalty, math.inf, (0, 0)
                 at_least = fixed + WEIGHTS["cue"] + way_out.least
-                for first in range(last - 1, earliest - 1, -1):
+                for first in range(earliest, last):
                     for option, (start, _) in enumerate(self.starts[first]):
                         so_far = best[first][option]
                         if so_far + at_least < least and start < following:
@@ -137,9 +137,10 @@ class Planner:
     def _shown_cost(self, first: int, last: int, start: int, way_out: Exit, enough: float) -> float:
         """Of the cue, without its end's price. May stop counting at `enough`."""
         text = self.text_cost(first, last)
-        if text + way_out.least >= enough:
+        needed = self._total(first, last) * self.limits.ticks_per_char
+        if text + self.timing.at_least(start, way_out, needed) >= enough:
             return math.inf
-        cost = text + self.timing.out(start, way_out, self._total(first, last) * self.limits.ticks_per_char)[0]
+        cost = text + self.timing.out(start, way_out, needed)[0]
         return cost if cost >= enough else cost + self.layout(first, last)[0]
 
     def text_cost(self, first: int, last: int) -> float:

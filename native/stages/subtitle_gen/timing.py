@@ -91,6 +91,11 @@ class Timing:
         cost, earliest = min((cost + self.staying(out - start, needed), -out) for cost, out in allowed)
         return cost, -earliest
 
+    def at_least(self, start: int, exit: Exit, needed: float) -> float:
+        """A cost that `out` cannot undercut, known at once: it is never shown longer than until the next cue."""
+        lacking = needed + start - exit.following
+        return exit.least + WEIGHTS["fast"] * lacking / self._rate if lacking > 0 else exit.least
+
     def usual(self, speech_end: int, start: int) -> int:
         """When a cue goes where nothing else matters: with its tail, after its shortest duration, before the movie ends."""
         limits = self.limits
