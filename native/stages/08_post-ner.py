@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from post_ner import frequency, translated, turns
-from reelscribe import reviewed
+from reelscribe import edits, reviewed
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
 from reelscribe.languages import joiner
@@ -62,10 +62,10 @@ def facts(movie: Path, options: Options) -> dict[str, str | Path | None]:
 
 
 def reviewed_since(movie_dir: Path, options: Options) -> bool:
-    """Whether the user decided about single places since."""
+    """Whether the user decided about single places since, or wrote over words."""
     ledger = movie_dir / "corrected/corrections.json"
     followed = read_json(ledger, Corrections).reviewed if ledger.is_file() else ""
-    return followed != reviewed.digest(reviewed.in_places(movie_dir))
+    return followed != reviewed.digest(reviewed.in_places(movie_dir)) or edits.since(movie_dir)
 
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
@@ -88,6 +88,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
 
     decided = reviewed.digest(reviewed.in_places(ctx.movie_dir))
     ledger = corrections.model_copy(update={"translation": of_translation, "reviewed": decided})
+    segments, translation, ledger = edits.follow(ctx.movie_dir, transcript, segments, translation, ledger)
     report(ctx, segments, ledger, speakers)
     write_json(ctx.outputs.corrections, ledger)
     write_json(ctx.outputs.transcript, transcript.model_copy(update={"segments": segments, "translation": translation}))
@@ -140,8 +141,8 @@ def mended(
         return segments, Corrections(corrections=[], threshold=THRESHOLD)
     if not frequency.listed(language):
         ctx.fallback(f"there is no list of common words in {language}: only English ones are protected from being taken for names")
-    glossary = read_json(ctx.inputs.glossary, Glossary)
     decisions = reviewed.read(ctx.movie_dir, reviewed.glossary_file(ctx.movie, ctx.options.glossary))
+    glossary = reviewed.with_terms(read_json(ctx.inputs.glossary, Glossary), decisions.terms)
     # A draft's small letters say nothing: its recogniser knows no capitals but those of the glossary.
     cased = is_cased(segments) and not transcript.draft
     corrector = Corrector(glossary, frequency.Usage(language), cased=cased, language=language, decisions=decisions)

@@ -5,6 +5,7 @@ the movie), behind which `# reviewed` stands:
 
     jay dev => Jaidev  # reviewed
     !Marwick  # reviewed
+    Jaidev Rathore  # reviewed
 
 Only post-ner reads these lines: the glossary that the decoder is told stays as it was, so what runs again is post-ner and what comes
 after it. Take the comment away, and the line is an ordinary one. A decision about one place, or one that the glossary file cannot take,
@@ -22,7 +23,7 @@ from pathlib import Path
 from reelscribe import logger
 from reelscribe.artifacts import atomic_write, read_json, write_json
 from reelscribe.errors import BadInputError
-from reelscribe.schemas import Correction, Reviewed
+from reelscribe.schemas import Correction, Glossary, Reviewed, Term
 
 GLOSSARY_NAME = "glossary.txt"
 FILE = "corrected/reviewed.json"
@@ -46,10 +47,11 @@ def is_reviewed(line: str) -> bool:
 
 @dataclass(frozen=True)
 class Decisions:
-    """`accepted`: (wrong, right); `rejected`: words to be left alone; `places`: what holds in one place only."""
+    """`accepted`: (wrong, right); `rejected`: words to be left alone; `terms`: names; `places`: what holds in one place only."""
 
     accepted: tuple[tuple[str, str], ...] = ()
     rejected: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
     places: Reviewed = field(default_factory=Reviewed)
 
 
@@ -61,8 +63,17 @@ def read(movie_dir: Path, glossary: Path | None) -> Decisions:
     return Decisions(
         accepted=tuple(dict.fromkeys((wrong.strip(), right.strip()) for wrong, right in pairs)),
         rejected=tuple(dict.fromkeys(entry[1:].strip() for entry in entries if entry.startswith("!"))),
+        terms=tuple(dict.fromkeys(entry for entry in entries if entry and "=>" not in entry and not entry.startswith("!"))),
         places=places,
     )
+
+
+def with_terms(glossary: Glossary, terms: Sequence[str]) -> Glossary:
+    """The glossary with names that a review added: as heavy as the user's own, and unknown to the decoder."""
+    if not terms:
+        return glossary
+    added = [Term(text=text, kind="other", weight=1.0, source="reviewed") for text in terms]
+    return glossary.model_copy(update={"terms": [*added, *glossary.terms]})
 
 
 def lines(glossary: Path | None) -> list[str]:
@@ -93,14 +104,14 @@ class Memory:
         """Keep the change, whatever is decided about others; says where that is remembered."""
         self.forget(correction)
         if everywhere:
-            return self._remember(f"{correction.heard} => {correction.written}")
+            return self.remember(f"{correction.heard} => {correction.written}")
         self.places.accepted.append(correction)
         return self._save()
 
     def reject(self, correction: Correction) -> str:
         """Leave the heard words alone, wherever they are heard."""
         self.forget(correction)
-        return self._remember(f"!{correction.heard}")
+        return self.remember(f"!{correction.heard}")
 
     def undo(self, correction: Correction) -> str:
         """Leave them alone in this place."""
@@ -126,7 +137,8 @@ class Memory:
         if kept != written:
             write_lines(self._glossary, kept)
 
-    def _remember(self, entry: str) -> str:
+    def remember(self, entry: str) -> str:
+        """Write a line that reviews may write; says where it is."""
         lines = _all_lines(self._glossary)
         if any(_entry(line).casefold() == entry.casefold() for line in lines):
             return str(self._glossary)
@@ -137,6 +149,22 @@ class Memory:
             self.places.lines.append(entry)
             return self._save()
         return str(self._glossary)
+
+    def lines(self) -> list[str]:
+        """What reviews wrote, wherever it is kept."""
+        return [*lines(self._glossary), *self.places.lines]
+
+    def forget_line(self, entry: str) -> bool:
+        """Take such a line away; False when there is none."""
+        if entry in self.places.lines:
+            self.places.lines.remove(entry)
+            self._save()
+            return True
+        written = _all_lines(self._glossary)
+        kept = [line for line in written if not (is_reviewed(line) and _entry(line) == entry)]
+        if kept != written:
+            write_lines(self._glossary, kept)
+        return kept != written
 
     def _save(self) -> str:
         path = self._movie_dir / FILE
