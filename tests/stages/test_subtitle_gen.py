@@ -62,15 +62,24 @@ class Movie:
         self.file.write_bytes(b"no movie that anybody opens")
         self._run_stage = run_stage
 
-    def put(self, transcript: Transcript, *, fps: str | None = "24", picture: bool = False, terms: Sequence[Term] = ()) -> None:
-        """The stage's inputs. picture: whether the movie is said to have one."""
+    def put(
+        self,
+        transcript: Transcript,
+        *,
+        fps: str | None = "24",
+        picture: bool = False,
+        terms: Sequence[Term] = (),
+        heard_s: int | float = 60,
+    ) -> None:
+        """The stage's inputs. picture: whether the movie is said to have one. heard_s: the sound's length."""
         write_json(self.dir / "corrected/transcript.json", transcript)
         write_json(self.dir / "corrected/speakers.json", SPEAKERS)
         write_json(self.dir / "glossary/glossary.json", Glossary(terms=list(terms), pipeline="test"))
         audio = AudioTrack(index=0, reason="test", downmix="mono", start=0.0)
         streams = [PICTURE] if picture else []
         write_json(
-            self.dir / "media.json", Media(container="matroska", duration=60, fps=fps, streams=streams, audio=audio, num_samples=960000)
+            self.dir / "media.json",
+            Media(container="matroska", duration=60, fps=fps, streams=streams, audio=audio, num_samples=round(heard_s * 16000)),
         )
 
     def run(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -337,6 +346,14 @@ def test_shot_changes_are_found_once(movie: Movie, make_movie: MakeMovie) -> Non
     assert "looking for shot changes" not in again.stderr
     assert "shot changes: 1" in again.stderr
     assert "looking for shot changes" in movie.run("--force").stderr
+
+
+def test_of_a_sample_only_what_is_heard_is_looked_at(movie: Movie, make_movie: MakeMovie) -> None:
+    two_shots(make_movie, movie.file)
+    movie.put(transcript_of(segment_of("Where is he?", start=0.2)), picture=True, heard_s=1.5)
+    assert "shot changes: 0" in movie.run().stderr
+    movie.put(transcript_of(segment_of("Where is he?", start=0.2)), picture=True)
+    assert "shot changes: 1" in movie.run().stderr
 
 
 def test_a_movie_whose_picture_cannot_be_decoded_gets_its_subtitles(movie: Movie) -> None:

@@ -11,6 +11,7 @@ from reelscribe import ffmpeg
 from reelscribe.artifacts import movie_identity, read_json, write_json
 from reelscribe.errors import ReelscribeError
 from reelscribe.schemas import Glossary, Media, Segment, Shots, Speakers, Transcript
+from reelscribe.wav import SAMPLE_RATE
 from subtitle_gen import shots
 from subtitle_gen.cues import Cue, Planner
 from subtitle_gen.limits import Profile, for_movie, load_profile
@@ -80,7 +81,7 @@ class Job:
         """The cheapest cues for the segments."""
         limits = for_movie(self.profile, language, self.media.fps, children=self.options.audience == "children", sdh=self.options.sdh)
         clock = limits.clock
-        timing = Timing(limits, shots.ticks(self.cuts, float(clock.rate)), clock.floor(round(1000 * self.media.duration)))
+        timing = Timing(limits, shots.ticks(self.cuts, float(clock.rate)), clock.floor(round(1000 * self.media.duration)) or None)
         hidden = {segment.id for segment in self.hidden(segments)}
         words = spoken(segments, self.names, language, limits, hidden=hidden)
         planner = Planner(words, limits, timing, names=self.known_names, labels=self.options.sdh)
@@ -103,14 +104,15 @@ def _shots(ctx: Any, media: Media) -> list[float] | None:
     if stream is None:
         ctx.log.info("there is no picture: no shot changes to keep off")
         return None
-    key = f"{movie_identity(ctx.movie)} stream {stream.index} {shots.DETECTOR}"
+    end = media.num_samples / SAMPLE_RATE  # of a sample (--sample) only what can be heard
+    key = f"{movie_identity(ctx.movie)} stream {stream.index} to {end:.3f} s {shots.DETECTOR}"
     kept = _kept(ctx, key)
     if kept is None:
         ctx.log.info("looking for shot changes: every picture is decoded once; SHOT_CHANGES=false does without")
         try:
             executable = ffmpeg.find(ctx.options.ffmpeg)
             found = shots.cuts(
-                executable, ctx.movie, stream, media.container, ctx.threads, lambda time: ctx.progress.update(time, media.duration)
+                executable, ctx.movie, stream, media.container, end, ctx.threads, lambda time: ctx.progress.update(time, end)
             )
         except ReelscribeError as error:
             ctx.fallback(f"shot changes are not known, cues may come and go near them: {error.message}")

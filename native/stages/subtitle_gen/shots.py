@@ -20,13 +20,15 @@ def picture(contents: Contents) -> Stream | None:
     return next((stream for stream in pictures if stream.default), pictures[0] if pictures else None)
 
 
-def cuts(executable: str, movie: Path, stream: Stream, container: str, threads: int, on_time: Callable[[float], None]) -> list[float]:
-    """Times of the first picture of each shot but the first, on the movie's timeline. `on_time` is told how far it is.
+def cuts(
+    executable: str, movie: Path, stream: Stream, container: str, end: float, threads: int, on_time: Callable[[float], None]
+) -> list[float]:
+    """Times of the first picture of each shot but the first, up to `end`, on the movie's timeline. `on_time` is told how far it is.
 
     Decodes every picture. Raises FfmpegError.
     """
     source = ffmpeg.source(movie, "-threads", str(threads))
-    output = ["-map", f"0:{stream.index}", "-vf", _FILTERS, "-fps_mode", "passthrough", "-f", "null", "-"]
+    output = ["-map", f"0:{stream.index}", "-t", f"{end:.3f}", "-vf", _FILTERS, "-fps_mode", "passthrough", "-f", "null", "-"]
     found: list[float] = []
     time = 0.0
     with ffmpeg.running(executable, [*source, *output, *ffmpeg.keeping_time(container)]) as stdout:
