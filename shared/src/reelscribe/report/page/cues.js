@@ -204,19 +204,30 @@ function remakeRows() {
   applyFilter();
 }
 
+// Everything that is made of cues, anew.
+function redrawCues() {
+  remakeRows();
+  remakeTimeline();
+  drawTimeline();
+  movie.tell();
+}
+
+// Languages, unless two tracks have the same.
+function trackName(track) {
+  const same = data.tracks.filter((one) => one.language === track.language);
+  return same.length > 1 ? track.title : languageName(track.language);
+}
+
 function startCues() {
   const spoken = new Set(data.tracks.flatMap((track) => track.cues.flatMap((cue) => cue.speakers)));
   const option = (value, text) => make("option", { value }, text);
   byId("speaker").append(option("", "Everybody"), ...[...spoken].map((label) => option(label, voiceName(label))));
   byId("speaker").hidden = spoken.size < 2;
-  byId("track").append(...data.tracks.map((track, n) => option(n, `${languageName(track.language)}`)));
+  byId("track").append(...data.tracks.map((track, n) => option(n, trackName(track))));
   byId("track").hidden = data.tracks.length < 2;
   byId("track").addEventListener("change", () => {
     showTrack(Number(byId("track").value));
-    remakeRows();
-    remakeTimeline();
-    drawTimeline();
-    movie.tell();
+    redrawCues();
   });
   byId("search").addEventListener("input", applyFilter);
   byId("speaker").addEventListener("change", applyFilter);

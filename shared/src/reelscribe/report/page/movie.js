@@ -50,7 +50,10 @@ function startMovie() {
   for (const event of ["timeupdate", "seeked", "pause"]) video.addEventListener(event, moved);
   video.addEventListener("play", run);
   video.addEventListener("loadedmetadata", () => {
-    if (!movie.duration) movie.duration = video.duration;
+    if (!movie.duration) {
+      movie.duration = video.duration;
+      setView(0, movie.duration);
+    }
     if (video.videoWidth) video.style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
     if (movie.source > 0) byId("sound").hidden = false;
   });
@@ -90,16 +93,25 @@ const captions = [];
 
 function makeCaptions() {
   for (const [n, track] of data.tracks.entries()) {
-    const texts = movie.video.addTextTrack("subtitles", track.title, track.language);
-    captions.push(texts);
-    for (const cue of track.cues) {
-      if (cue.end <= cue.start) continue;
-      const caption = new VTTCue(cue.start, cue.end, captionText(cueText(cue)));
-      caption.id = String(cue.id);
-      texts.addCue(caption);
-    }
-    texts.mode = n === movie.track ? "showing" : "disabled";
+    captions.push(movie.video.addTextTrack("subtitles", track.title, track.language));
+    captions[n].mode = n === movie.track ? "showing" : "disabled";
+    fillCaptions(n);
   }
+}
+
+// The captions of a track as its cues are now.
+function fillCaptions(number) {
+  const texts = captions[number];
+  const { mode } = texts;
+  texts.mode = "hidden"; // a disabled track has no cues that could be taken away
+  for (const caption of [...texts.cues]) texts.removeCue(caption);
+  for (const cue of data.tracks[number].cues) {
+    if (cue.end <= cue.start) continue;
+    const caption = new VTTCue(cue.start, cue.end, captionText(cueText(cue)));
+    caption.id = String(cue.id);
+    texts.addCue(caption);
+  }
+  texts.mode = mode;
 }
 
 // WebVTT has tags of its own.
