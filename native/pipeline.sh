@@ -217,6 +217,7 @@ run_movie() {
   work_on "$@" || code=$?
   [ -n "$movie_dir" ] || return "$code"
   core show --movie-dir "$movie_dir" ${json:+"$json"} ${last_stage:+--last "$last_stage"} || shown=$?
+  [ ! -f "$movie_dir/report.html" ] || say "report: $movie_dir/report.html"
   [ "$code" -ne 0 ] || return "$shown"
   say "go on with: $native/resume-pipeline.sh $(printf '%q' "$movie_dir")"
   return "$code"

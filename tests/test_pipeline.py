@@ -409,7 +409,8 @@ def test_an_exception_is_one_line_with_the_log_and_the_way_on(pipeline, movie, t
 
 @pytest.mark.parametrize(("fault", "words"), [("", "third"), ("raise", "The stage second failed")])
 def test_a_run_ends_with_a_report_whatever_became_of_it(pipeline, movie, tmp_path, fault, words) -> None:
-    pipeline(str(movie), "--set", f"SECOND_FAULT={fault}")
+    done = pipeline(str(movie), "--set", f"SECOND_FAULT={fault}")
+    assert f"report: {tmp_path}/out/A_Movie/report.html\n" in done.stderr
     page = (tmp_path / "out" / "A_Movie" / "report.html").read_text()
     assert words in page
     assert ("The stage" in page.split('id="data"')[1].split("</script>")[0]) == bool(fault)
