@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelscribe.schemas import Segment, Word
-from subtitle_gen.cues import WEIGHTS, Cue, Planner
+from subtitle_gen.cues import Cue, Planner
 from subtitle_gen.limits import Limits, for_movie, load_profile
+from subtitle_gen.lines import WEIGHTS
 from subtitle_gen.rules import violations
 from subtitle_gen.timing import Timing
 from subtitle_gen.words import spoken
@@ -88,19 +89,19 @@ class Brute:
         if start >= following or not planner.fits(first, last):
             return math.inf
         text = planner._cue_breaks[last] + planner.text_cost(first, last)
-        needed = planner._total(first, last) * planner.limits.ticks_per_char
+        needed = planner.lines.total(first, last) * planner.limits.ticks_per_char
         return text + min(self._timed(start, planner.ends[last - 1], following, needed)) + min(self._lines(first, last))
 
     def _lines(self, first: int, last: int) -> Iterator[float]:
         """The cost of every way to set the words in lines."""
-        planner, most = self.planner, self.planner.limits.max_chars
-        if planner.voices[first] != planner.voices[last - 1]:
-            yield planner._two_speakers(first, last)[0]
+        lines, most = self.planner.lines, self.planner.limits.max_chars
+        if lines.voices[first] != lines.voices[last - 1]:
+            yield lines.two_speakers(first, last)[0]
             return
-        over = max(0.0, planner._line(first, last) - most)
+        over = max(0.0, lines.line(first, last) - most)
         yield 0.0 if not over else WEIGHTS["long_line"] * over if last - first == 1 else math.inf
-        for k in range(first if planner.labels[first] else first + 1, last) if over else ():
-            yield planner._line_cost(first, k, last)
+        for k in range(first if lines.labels[first] else first + 1, last) if over else ():
+            yield lines.line_cost(first, k, last)
 
     def _timed(self, start: int, speech_end: int, following: float, needed: float) -> Iterator[float]:
         """The cost of every out-time there may be."""

@@ -9,7 +9,7 @@ from typing import Any
 from reelscribe.schemas import Segment, Transcript
 from subtitle_gen.cues import Planner
 from subtitle_gen.limits import Clock
-from subtitle_gen.words import Spoken
+from subtitle_gen.lines import joined
 
 PAUSE_S = 0.5  # a speaker's stretch ends with a pause this long
 
@@ -17,16 +17,11 @@ PAUSE_S = 0.5  # a speaker's stretch ends with a pause this long
 def plain_text(planner: Planner) -> str:
     """A line for everything that somebody says in one go, after the speaker's name where it is known."""
     said = []
-    for _, turn in groupby(range(len(planner.words)), key=lambda k: planner.turn_of[k]):
+    for _, turn in groupby(range(len(planner.words)), key=lambda k: planner.lines.turn_of[k]):
         numbers = list(turn)
-        speaker, words = planner.voices[numbers[0]], [planner.words[k] for k in numbers]
+        speaker, words = planner.lines.voices[numbers[0]], [planner.words[k] for k in numbers]
         said.append((f"{speaker}: " if speaker else "") + joined(words))
     return "".join(f"{line}\n" for line in said)
-
-
-def joined(words: Sequence[Spoken]) -> str:
-    """The words as one text."""
-    return "".join((" " if word.space and k else "") + word.text for k, word in enumerate(words))
 
 
 def whisperx(transcript: Transcript, segments: Sequence[Segment], language: str, names: Mapping[str, str]) -> dict[str, Any]:
@@ -52,7 +47,7 @@ def rttm(planner: Planner, clock: Clock, movie: str) -> str:
 def _stretches(planner: Planner, pause: float) -> Iterator[tuple[str, int, int]]:
     """(speaker, start, end) in ticks."""
     speaker, start, end = None, 0, 0
-    for word, voice in zip(planner.words, planner.voices, strict=True):
+    for word, voice in zip(planner.words, planner.lines.voices, strict=True):
         if voice != speaker or word.start - end >= pause:
             if speaker:
                 yield speaker, start, end
