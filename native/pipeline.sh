@@ -7,6 +7,7 @@
 #   native/pipeline.sh [options] --resume DIR    go on with a movie directory, with the settings it was begun with
 #   native/pipeline.sh --status DIR|MOVIE        where a movie stands
 #   native/pipeline.sh --corrections DIR|MOVIE   the names that were mended; with --undo and the like what you decide about them
+#   native/pipeline.sh --review DIR|MOVIE        its report, served on this machine alone, to edit cues, voices' names and the glossary
 #   native/pipeline.sh --doctor                  what every stage would use here and why, after trying it
 #   native/pipeline.sh [options] --prefetch      fetch the models that would be used and do nothing else
 #
@@ -32,6 +33,7 @@
 #   --retry-degraded   decode anew, in full, what could be decoded only with less
 #   --undo ID,ID       with --corrections: leave these as they were heard     --reject ID   … and the same words everywhere
 #   --accept ID        keep the change whatever else changes                  --forget ID   take such a decision back
+#   --port N           with --review: where it listens (default: any port that is free)     --no-browser   … only print the address
 #   --dry-run          say what would be done and do nothing
 #   --json             results as JSON on stdout, a line a movie
 #   --help             this text
@@ -52,6 +54,7 @@ movies=()    # as given on the command line
 settings=()  # --set KEY=VALUE …, for reelscribe.cli
 selection=() # --from …, for reelscribe.cli
 decisions=() # --undo ID …, for reelscribe.corrections
+serving=()   # --port N …, for reelscribe.review
 sample=      # --sample's length
 out=out
 job=() # --env FILE, for whoever reads settings
@@ -90,11 +93,11 @@ parse() {
     value=
     shift
     case $option in
-      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --undo=* | --reject=* | --accept=* | --forget=*)
+      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --undo=* | --reject=* | --accept=* | --forget=*)
         value=${option#*=}
         option=${option%%=*}
         ;;
-      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --undo | --reject | --accept | --forget)
+      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --undo | --reject | --accept | --forget)
         [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
         value=$1
         shift
@@ -116,6 +119,9 @@ parse() {
       --resume) resume=$value ;;
       --status) mode=status && resume=$value ;;
       --corrections) mode=corrections && resume=$value ;;
+      --review) mode=review && resume=$value ;;
+      --port) serving+=("--port=$value") ;;
+      --no-browser) serving+=(--no-browser) ;;
       --undo | --reject | --accept | --forget) decisions+=("$option=$value") ;;
       --doctor) mode=doctor ;;
       --prefetch) mode=prefetch ;;
@@ -288,6 +294,11 @@ corrections() {
   run_movie --resume "$resume"
 }
 
+# The report for review, until Ctrl-C; what follows from edits runs in the background (reelscribe.review.rerun).
+review() {
+  exec "$native/venvs/core/bin/python" -m reelscribe.review --out "$out" ${serving[@]+"${serving[@]}"} -- "$resume" </dev/null
+}
+
 dry_run() { # --movie MOVIE or --resume DIR
   core dry-run --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} \
     ${force:+"$force"} ${json:+"$json"} "$@"
@@ -295,7 +306,7 @@ dry_run() { # --movie MOVIE or --resume DIR
 
 check_sample() {
   [ "$mode" = run ] && [ -z "$resume" ] ||
-    fail 2 "--sample takes a movie and goes with none of --resume, --status, --corrections, --doctor, --prefetch, --dry-run"
+    fail 2 "--sample takes a movie and goes with none of --resume, --status, --corrections, --review, --doctor, --prefetch, --dry-run"
   [ ${#selection[@]} -eq 0 ] || fail 2 "--sample chooses the stages itself; leave out --from, --to, --only and --skip"
   selection=("--to=$sample_last")
 }
@@ -310,8 +321,9 @@ main() {
   fi
   [ "$mode" != prefetch ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--prefetch takes no movie"
   [ "$mode" = prefetch ] || [ -n "$resume" ] || [ ${#movies[@]} -gt 0 ] || fail 2 "which movie? native/pipeline.sh MOVIE, or --help"
-  [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume, --status and --corrections take one directory and no further movie"
+  [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume, --status, --corrections and --review take one directory and no further movie"
   [ ${#decisions[@]} -eq 0 ] || [ "$mode" = corrections ] || fail 2 "--undo, --reject, --accept and --forget go with --corrections DIR"
+  [ ${#serving[@]} -eq 0 ] || [ "$mode" = review ] || fail 2 "--port and --no-browser go with --review DIR"
   [ -z "$sample" ] || check_sample
   trap on_signal INT TERM HUP
   trap give_back EXIT
@@ -321,6 +333,7 @@ main() {
   case $mode in
     prefetch) fetch prefetch ${json:+"$json"} ${resume:+--resume "$resume"} ;;
     corrections) corrections ;;
+    review) review ;;
     status) core show --movie-dir "$resume" --out "$out" ${json:+"$json"} ;;
     dry-run)
       [ -z "$resume" ] || dry_run --resume "$resume"

@@ -166,6 +166,10 @@ class Track:
         """The words of a run, as they are read."""
         return self.joiner(run[0]).join(placed.word.word for placed in run) if run else ""
 
+    def times(self, run: range) -> tuple[float, float]:
+        """When the words with these numbers begin and end."""
+        return self.words[run.start].word.start, self.words[run.stop - 1].word.end
+
     def between(self, start: float, end: float) -> range | None:
         """The numbers of the words from `start` to `end`; None when an edge goes through a word, or they do not follow each other."""
         shares = [(n, _share(placed.word, start, end)) for n, placed in enumerate(self.words)]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -16,26 +17,26 @@ SCRIPTS = ("dom.js", "movie.js", "timeline.js", "cues.js", "sections.js", "keys.
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def page(data: dict[str, Any]) -> str:
-    """The HTML of `data`, as data.collect() makes it."""
-    style, script = _joined(STYLES), _joined(SCRIPTS)
+def page(data: dict[str, Any], *, styles: Sequence[str] = STYLES, scripts: Sequence[str] = SCRIPTS, connect: str = "'none'") -> str:
+    """The HTML of `data`, as data.collect() makes it. `connect`: where its scripts may connect to; only a review has any such place."""
     parts = {
-        "policy": policy(style, script),
+        "policy": policy_of(styles, scripts, connect),
         "title": escape(f"{data['movie']['title']} · reelscribe"),
-        "style": style,
-        "script": script,
+        "style": _joined(styles),
+        "script": _joined(scripts),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE),
     }
     # At once, so that no part is looked at for the names of others.
     return re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], _read("report.html"))
 
 
-def policy(style: str, script: str) -> str:
-    """The Content-Security-Policy: only this style and these scripts, media from where the page is, no connection anywhere."""
+def policy_of(styles: Sequence[str], scripts: Sequence[str], connect: str = "'none'") -> str:
+    """The Content-Security-Policy: only this style and these scripts, media from where the page is, no connection anywhere else."""
     allowed = {
         "default-src": "'none'",
-        "style-src": _digest(style),
-        "script-src": _digest(script),
+        "style-src": _digest(_joined(styles)),
+        "script-src": _digest(_joined(scripts)),
+        "connect-src": connect,
         "media-src": "'self' file: blob:",  # of a page that is a file, 'self' is nothing
         "img-src": "data:",
         "base-uri": "'none'",
@@ -48,7 +49,7 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _joined(names: tuple[str, ...]) -> str:
+def _joined(names: Sequence[str]) -> str:
     return "\n" + "\n".join(_read(name) for name in names)
 
 
