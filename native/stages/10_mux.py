@@ -1,29 +1,35 @@
 """The subtitled movie: everything the movie holds, copied, and the new subtitle tracks.
 
-MP4 and QuickTime movies become MP4, everything else MKV. The result is read again and compared with what was planned before it gets
-its name; the movie itself is never touched.
+MP4 and QuickTime movies become MP4, WebM stays WebM, everything else becomes MKV. The result is read again and compared with what was
+planned before it gets its name; the movie itself is never touched.
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
-from mux import command, covers, plan, verify
+from mux import burn, command, covers, plan, probed, verify
+from mux.command import Sources
 from mux.plan import Plan
+from mux.probed import Extras
 from reelscribe import ffmpeg, probe
 from reelscribe.artifacts import atomic_path, read_json, require_space
 from reelscribe.device_manager import Device
 from reelscribe.errors import MissingInputError, StageFailedError, UsageError
 from reelscribe.schemas import Contents, Media, Track, Tracks
-from reelscribe.settings import FfmpegOption, StageOptions
+from reelscribe.settings import FfmpegOption, StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main, movie_file
 
 PACKAGES = ("av", "imageio-ffmpeg", "langcodes")
 
 
 class Options(StageOptions, FfmpegOption):
-    pass
+    burn_in: bool = option(False, env="BURN_IN", help="draw the subtitles into the picture, which is encoded anew for that")
+    mkv_format: Literal["srt", "ass"] = option(
+        "srt", env="MKV_SUBTITLES", help="new tracks in MKV: srt, which every player shows, or ass, with a colour for each speaker"
+    )
 
 
 class Inputs(StageFiles):
@@ -32,10 +38,11 @@ class Inputs(StageFiles):
     tracks: Path = artifact("subtitles/tracks.json", schema=Tracks)
     srt: tuple[Path, ...] = artifact("subtitles/*.srt")
     vtt: tuple[Path, ...] = artifact("subtitles/*.vtt")
+    ass: tuple[Path, ...] = artifact("subtitles/*.ass")
 
 
 class Outputs(StageFiles):
-    movie: tuple[Path, ...] = artifact("{name}.subtitled.*")
+    movie: tuple[Path, ...] = artifact("{name}.subtitled.*", movie=True)
 
 
 def engine(options: Options) -> Engine:
@@ -43,22 +50,29 @@ def engine(options: Options) -> Engine:
 
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
-    media = read_json(ctx.inputs.media, Media)
-    planned = make_plan(media, read_json(ctx.inputs.tracks, Tracks).tracks)
+    media, movie = read_json(ctx.inputs.media, Media), probed.extras(ctx.movie)
+    planned = make_plan(ctx.options, media, movie, read_json(ctx.inputs.tracks, Tracks).tracks)
     explain(ctx, planned)
     files = [subtitle_file(ctx, track) for track in planned.tracks]
     result = ctx.movie_dir / f"{ctx.name}.subtitled{planned.target.suffix}"
     if result.resolve() == ctx.movie.resolve():
         raise UsageError(f"{result.name} is the movie itself", remedy="choose another folder with --out")
-    require_space(ctx.movie_dir, space_needed(ctx.movie, files))
+    require_space(ctx.movie_dir, space_needed(planned, ctx.movie, files))
     with atomic_path(result) as temporary:
-        write(ctx, planned, media, files, temporary)
-        refuse_faults(planned, media, probe.contents(temporary))
+        write(ctx, planned, media, movie, files, temporary)
+        contents = probe.contents(temporary)
+        refuse_faults(planned, media, contents)
+        for what in probed.lost(planned, media, movie, contents, probed.extras(temporary)):
+            ctx.fallback(f"{planned.target.name} cannot hold {what}: it is left out")
     ctx.add_output(result)
 
 
-def make_plan(media: Media, tracks: list[Track]) -> Plan:
-    return plan.make(media, tracks, probe.codecs_of("mp4"), probe.codecs_of("matroska"))
+def make_plan(options: Options, media: Media, movie: Extras, tracks: list[Track]) -> Plan:
+    """The plan for the movie with the user's wishes."""
+    picture = next((s.index for s in media.streams if s.kind == "video" and not s.cover), None)
+    codec = burn.codec_for(movie.bits.get(picture, 8)) if options.burn_in and picture is not None else ""
+    codecs = {target.muxer: probe.codecs_of(target.muxer) for target in plan.TARGETS}
+    return plan.make(media, tracks, codecs, movie.kind, plan.Wishes(ass=options.mkv_format == "ass", burn_in=codec))
 
 
 def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan) -> None:
@@ -67,31 +81,53 @@ def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan) -> None:
         ctx.log.info("the result is %s: %s", planned.target.name, planned.why)
     for track in planned.tracks:
         ctx.log.info("%s: new subtitle track %s (%s)", planned.target.name, track.title, track.language)
-    if not planned.tracks:
+    if planned.burnt:
+        codec = next(planned.converted[s.index] for s in planned.streams if s.kind == "video" and s.index in planned.converted)
+        ctx.log.info("burnt in: %s (%s); the picture is encoded anew: %s", planned.burnt.title, planned.burnt.file, burn.described(codec))
+        ctx.note("burnt_in", {"file": planned.burnt.file, "encoder": burn.described(codec)})
+    elif ctx.options.burn_in:
+        ctx.fallback("nothing is burnt in: there is no picture, or there are no cues")
+    if not planned.tracks and not planned.burnt:
         ctx.fallback("there are no cues: the movie is copied without a new subtitle track")
     for name in planned.left_out:
         ctx.fallback(f"{planned.target.name} cannot hold {name}: it is left out")
 
 
 def subtitle_file(ctx: Context[Options, Inputs, Outputs], track: Track) -> Path:
-    for path in (*ctx.inputs.srt, *ctx.inputs.vtt):
+    for path in (*ctx.inputs.srt, *ctx.inputs.vtt, *ctx.inputs.ass):
         if path.name == track.file:
             return path
     raise MissingInputError(f"subtitles/{track.file}", "subtitle-gen")
 
 
-def space_needed(movie: Path, files: list[Path]) -> int:
-    """Bytes: all that goes in, and 2 % for a container that spends more on its index."""
-    return round(1.02 * sum(path.stat().st_size for path in (movie, *files)))
+def space_needed(planned: Plan, movie: Path, files: list[Path]) -> int:
+    """Bytes: all that goes in, and 2 % for a container with a larger index. A picture encoded anew may well take twice as many."""
+    return round((2 if planned.burnt else 1.02) * sum(path.stat().st_size for path in (movie, *files)))
 
 
-def write(ctx: Context[Options, Inputs, Outputs], planned: Plan, media: Media, files: list[Path], output: Path) -> None:
+def write(ctx: Context[Options, Inputs, Outputs], planned: Plan, media: Media, movie: Extras, files: list[Path], output: Path) -> None:
     executable = ffmpeg.find(ctx.options.ffmpeg)
     ctx.note("ffmpeg", ffmpeg.version(executable))
     with tempfile.TemporaryDirectory() as folder:
-        pictures = covers.extract(ctx.movie, planned.covers, Path(folder))
-        arguments = command.arguments(planned, ctx.movie, media.container, files, pictures, output)
+        sources = Sources(
+            ctx.movie,
+            media.container,
+            files,
+            covers.extract(ctx.movie, planned.covers, Path(folder)),
+            drawing(ctx, planned, executable, media.duration),
+            own_tags=any(name.startswith("com.") for name in movie.tags),
+        )
+        arguments = command.arguments(planned, sources, output)
         ffmpeg.run(executable, arguments, on_time=lambda done: ctx.progress.update(done, media.duration))
+
+
+def drawing(ctx: Context[Options, Inputs, Outputs], planned: Plan, executable: str, duration: float) -> str:
+    """ffmpeg's filter that burns in what is to be burnt, tried out; "" for nothing."""
+    if not planned.burnt:
+        return ""
+    file = subtitle_file(ctx, planned.burnt)
+    burn.require_fonts(executable, file, duration)
+    return burn.drawing(file)
 
 
 def refuse_faults(planned: Plan, media: Media, result: Contents) -> None:
@@ -116,12 +152,12 @@ def check(options: Options, device: Device) -> str:
             track = Track(file=srt.name, format="srt", language="en", title="English", num_cues=1)
             planned = Plan(target, "", streams=contents.streams, tracks=[track])
             output = folder / f"result{target.suffix}"
-            ffmpeg.run(executable, command.arguments(planned, movie, contents.container, [srt], [], output))
+            ffmpeg.run(executable, command.arguments(planned, Sources(movie, contents.container, [srt]), output))
             results.append(f"{target.name} with {probe.contents(output).of_kind('subtitle')[0].codec}")
     return f"{' and '.join(results)} by {ffmpeg.version(executable)}"
 
 
-STAGE = Stage(name="mux", revision=1, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
+STAGE = Stage(name="mux", revision=2, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check)
 
 if __name__ == "__main__":
     main(STAGE)

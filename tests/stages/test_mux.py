@@ -17,8 +17,9 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from av.stream import Disposition
 
-from mux import command, plan, verify
+from mux import command, plan, probed, verify
 from reelscribe import probe
 from reelscribe.artifacts import write_json
 from reelscribe.schemas import AudioTrack, Chapter, Contents, Media, Stream, Track, Tracks
@@ -27,6 +28,20 @@ from reelscribe.stage_table import NATIVE
 PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25")
 TONE = ("-f", "lavfi", "-i", "sine=400:sample_rate=48000")
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nHello <i>there</i>\n\n2\n00:00:01,750 --> 00:00:02,500\nनमस्ते\n"
+ASS = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 640
+PlayResY: 480
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Alignment
+Style: Ann,Arial,40,&H0000FF00,2
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:00.50,0:00:01.50,Ann,,0,0,0,,Hello there
+Dialogue: 0,0:00:01.75,0:00:02.50,Ann,,0,0,0,,नमस्ते
+"""
 VTT = "WEBVTT\n\n00:00.500 --> 00:01.500\nHello there\n\n00:01.750 --> 00:02.500\nनमस्ते\n"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -48,7 +63,7 @@ def prepare(movie_dir: Path, movie: Path, *tracks: Track) -> None:
     write_json(movie_dir / "media.json", Media(**dict(contents), audio=chosen, num_samples=0))
     write_json(movie_dir / "subtitles" / "tracks.json", Tracks(tracks=list(tracks)))
     for one in tracks:
-        (movie_dir / "subtitles" / one.file).write_text(SRT if one.format == "srt" else VTT, encoding="utf-8")
+        (movie_dir / "subtitles" / one.file).write_text({"srt": SRT, "vtt": VTT, "ass": ASS}[one.format], encoding="utf-8")
 
 
 def result_of(movie_dir: Path) -> Path:
@@ -67,6 +82,26 @@ def packets(path: Path) -> dict[str, list[str]]:
     for index in sorted(found):
         digests[kinds[index]].append(found[index].hexdigest())
     return digests
+
+
+def times(path: Path) -> dict[int, list[float]]:
+    """By stream: when each packet is shown, in milliseconds from the beginning; without covers and subtitles."""
+    found: dict[int, list[float]] = defaultdict(list)
+    with probe.opened(path) as container:
+        streams = [s for s in (*container.streams.video, *container.streams.audio) if not s.disposition & Disposition.attached_pic]
+        for packet in container.demux(streams):
+            if packet.pts is not None:
+                found[packet.stream_index].append(
+                    round(float(packet.pts * packet.time_base - streams[0].start_time * streams[0].time_base), 3)
+                )
+    return found
+
+
+def decoded(path: Path, *streams: str) -> list[str]:
+    """The digest of each stream's decoded pictures or samples; streams: "v:0", "a:1"."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-noautorotate", "-i", f"file:{path}"]
+    outputs = [("-map", f"0:{name}", "-fps_mode", "passthrough", "-f", "hash", "-") for name in streams]
+    return [subprocess.run([*command, *output], check=True, capture_output=True, text=True).stdout for output in outputs]
 
 
 def cues(path: Path) -> list[tuple[float, float, str]]:
@@ -96,7 +131,9 @@ def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "old.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nAlt\n", encoding="utf-8")
     (folder / "a.ttf").write_bytes(b"no font")
     chapters = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}\ntitle={}\n"
-    (folder / "tags").write_text(";FFMETADATA1\ntitle=Ein Film\n" + chapters.format(0, 1500, "Ä") + chapters.format(1500, 3000, "B"))
+    (folder / "tags").write_text(
+        ";FFMETADATA1\ntitle=Ein Film\nartist=Die Regie\ndate=2020\n" + chapters.format(0, 1500, "Ä") + chapters.format(1500, 3000, "B")
+    )
     cover = make(folder / "cover.png", "-f", "lavfi", "-i", "color=red:size=32x32", "-frames:v", "1")
     inputs = [*PICTURE, "-itsoffset", "0.5", *TONE, "-i", str(folder / "old.srt"), "-i", str(folder / "tags"), "-i", str(cover)]
     maps = ["-map", "0", "-map", "1", "-map", "1", "-map", "2", "-map_metadata", "3", "-map_chapters", "3", "-t", "3"]
@@ -144,6 +181,9 @@ def test_everything_is_kept_and_the_new_track_is_the_default(movies: Path, movie
     was, contents = probe.contents(movie), probe.contents(result)
     assert contents.chapters == was.chapters
     assert contents.fps == was.fps
+    assert times(result) == times(movie)
+    assert [s.title for s in contents.of_kind("audio")] == [None, "Commentary"]
+    assert [s.dispositions for s in contents.of_kind("audio")] == [s.dispositions for s in was.of_kind("audio")]
     assert [s.language for s in contents.of_kind("audio")] == ["de", "en"]
     assert [s.start for s in contents.of_kind("audio")] == [s.start for s in was.of_kind("audio")]
     assert len(contents.of_kind("attachment")) == (1 if suffix == ".mkv" else 0)
@@ -151,11 +191,13 @@ def test_everything_is_kept_and_the_new_track_is_the_default(movies: Path, movie
     assert (existing.default, "forced" in existing.dispositions) == (False, "forced" in was.of_kind("subtitle")[0].dispositions)
     assert (made.default, made.language, made.title) == (True, "fr", "Français · brouillon")
     with av.open(str(result)) as container:
-        assert container.metadata["title"] == "Ein Film"
+        tags = {name.lower(): value for name, value in container.metadata.items()}
+        assert (tags["title"], tags["artist"], tags["date"]) == ("Ein Film", "Die Regie", "2020")
         # each container wants its own of ISO 639-2's two codes
         assert container.streams.subtitles[-1].language == ("fre" if suffix == ".mkv" else "fra")
     assert cues(result)[0] == (0.5, 1.5, "Hello <i>there</i>" if suffix == ".mkv" else "Hello there")
     assert cues(result)[1] == (1.75, 2.5, "नमस्ते")
+    assert "left out" not in done.stderr
     assert movie.read_bytes() == before
 
 
@@ -238,21 +280,149 @@ def test_other_containers_become_mkv(movie_dir: Path, tmp_path: Path, run_stage:
     done = run_stage("mux", movie_dir, movie=movie)
     assert "the result is MKV" in done.stderr
     assert packets(result_of(movie_dir))["video"] == packets(movie)["video"]
+    assert decoded(result_of(movie_dir), "v:0", "a:0") == decoded(movie, "v:0", "a:0")
     assert [cue[:2] for cue in cues(result_of(movie_dir))] == [(0.5, 1.5), (1.75, 2.5)]
 
 
 def test_a_quicktime_movie_that_mp4_cannot_hold_becomes_mkv_with_all_it_has(movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
     (tmp_path / "old.srt").write_text(SRT, encoding="utf-8")
-    inputs = [*PICTURE, *TONE, "-i", str(tmp_path / "old.srt"), "-map", "0", "-map", "1", "-map", "2", "-t", "3"]
-    options = ["-c:v", "prores", "-c:a", "pcm_s16le", "-c:s", "mov_text", "-timecode", "01:00:00:00"]
-    movie = make(tmp_path / "camera.mov", *inputs, *options)
+    (tmp_path / "tags").write_text(";FFMETADATA1\ntitle=Film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1500\ntitle=Ä\n", encoding="utf-8")
+    inputs = [*PICTURE, *TONE, "-i", str(tmp_path / "old.srt"), "-i", str(tmp_path / "tags"), "-map", "0", "-map", "1", "-map", "2"]
+    options = ["-t", "3", "-map_metadata", "3", "-map_chapters", "3", "-metadata:s:a:0", "title=Ton", "-timecode", "01:00:00:00"]
+    movie = make(tmp_path / "camera.mov", *inputs, *options, "-c:v", "prores", "-c:a", "pcm_s16le", "-c:s", "mov_text")
     prepare(movie_dir, movie, track(language="hi"))
     done = run_stage("mux", movie_dir, movie=movie)
     assert "the result is MKV: MP4 cannot hold prores" in done.stderr
     assert "left out" not in done.stderr
-    contents = probe.contents(result_of(movie_dir))
+    result = result_of(movie_dir)
+    contents = probe.contents(result)
     assert [s.codec for s in contents.streams] == ["prores", "pcm_s16le", "subrip", "subrip"]
     assert [s.language for s in contents.of_kind("subtitle")] == [None, "hi"]
+    assert [s.title for s in contents.of_kind("audio")] == ["Ton"]
+    assert [(c.start, c.title) for c in contents.chapters] == [(0, "Ä")]
+    assert decoded(result, "v:0", "a:0") == decoded(movie, "v:0", "a:0")
+
+
+def test_the_cover_of_an_mp4_that_becomes_mkv_is_an_attachment(movies: Path, movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
+    maps = [
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-map",
+        "2",
+        "-c:v:0",
+        "libx264",
+        "-c:a",
+        "pcm_s16le",
+        "-c:v:1",
+        "copy",
+        "-disposition:v:1",
+        "attached_pic",
+    ]
+    movie = make(tmp_path / "pcm.mp4", *PICTURE, *TONE, "-i", str(movies / "cover.png"), "-t", "3", *maps)
+    prepare(movie_dir, movie, track())
+    run_stage("mux", movie_dir, movie=movie)
+    assert packets(result_of(movie_dir))["cover"] == packets(movie)["cover"]
+    assert b"cover.png" in result_of(movie_dir).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codecs", "turn"),
+    [
+        (".mkv", ("-c:v", "libx264", "-bf", "2", "-c:a", "flac"), 90),
+        (".mp4", ("-c:v", "libx264", "-bf", "2", "-c:a", "aac"), 180),
+        (".mov", ("-c:v", "prores", "-c:a", "pcm_s16le"), 270),
+    ],
+)
+def test_a_variable_rate_and_a_turned_picture_stay(
+    movie_dir: Path, tmp_path: Path, run_stage: Run, suffix: str, codecs: Sequence[str], turn: int
+) -> None:
+    """The last is of another container than its result."""
+    uneven = ["-vf", "select='not(mod(n,7))+not(mod(n,3))'", "-fps_mode", "vfr"]
+    plain = make(tmp_path / f"plain{suffix}", *PICTURE, *TONE, "-t", "3", *uneven, *codecs)
+    movie = make(tmp_path / f"turned{suffix}", "-display_rotation", str(turn), "-i", str(plain), "-c", "copy")
+    prepare(movie_dir, movie, track())
+    done = run_stage("mux", movie_dir, movie=movie)
+    result = result_of(movie_dir)
+    assert "left out" not in done.stderr
+    assert times(result) == times(movie)
+    assert len({round(b - a, 3) for a, b in zip(times(movie)[0], sorted(times(movie)[0])[1:], strict=False)}) > 1
+    assert probed.extras(result).rotations == probed.extras(movie).rotations
+    assert set(probed.extras(result).rotations.values()) != {0}
+    assert decoded(result, "v:0", "a:0") == decoded(movie, "v:0", "a:0")
+
+
+def test_webm_stays_webm_with_webvtt(movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
+    codecs = ["-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus", "-metadata", "title=Film"]
+    movie = make(tmp_path / "web.webm", *PICTURE, *TONE, "-t", "3", *codecs)
+    prepare(movie_dir, movie, track(), track(file="M.en.vtt", format="vtt"), track(file="M.fr.srt", language="fr", title="Français"))
+    run_stage("mux", movie_dir, movie=movie)
+    result = result_of(movie_dir)
+    assert result.suffix == ".webm"
+    assert probed.kind(result) == "webm"
+    assert packets(result)["video"] + packets(result)["audio"] == packets(movie)["video"] + packets(movie)["audio"]
+    made = probe.contents(result).of_kind("subtitle")
+    assert [(s.codec, s.language, s.title) for s in made] == [("webvtt", "en", "English"), ("webvtt", "fr", "Français")]
+    assert cues(result)[1] == (1.75, 2.5, "नमस्ते")
+
+
+def test_webm_with_what_it_should_not_hold_becomes_mkv() -> None:
+    movie = media("matroska,webm", stream("video", "vp9"), AUDIO)
+    made = plan.make(movie, [track()], CODECS, "webm")
+    assert (made.target, made.why) == (plan.MKV, "WebM cannot hold aac")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".webm"])
+def test_every_new_track_has_its_language_title_and_flags(
+    movies: Path, movie_dir: Path, tmp_path: Path, run_stage: Run, suffix: str
+) -> None:
+    """What was said, in English, and for the deaf."""
+    movie = movies / f"full{suffix}"
+    if suffix == ".webm":
+        movie = make(tmp_path / "web.webm", *PICTURE, *TONE, "-t", "3", "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus")
+    said = track(file="M.hi.srt", language="hi", title="Hindi", default=False)
+    deaf = track(file="M.en.sdh.srt", title="English SDH", default=False, hearing_impaired=True)
+    prepare(movie_dir, movie, said, track(), deaf)
+    run_stage("mux", movie_dir, movie=movie)
+    made = probe.contents(result_of(movie_dir)).of_kind("subtitle")[-3:]
+    assert [(s.language, s.title) for s in made] == [("hi", "Hindi"), ("en", "English"), ("en", "English SDH")]
+    assert [s.dispositions for s in made[:2]] == [[], ["default"]]
+    assert made[2].dispositions == {".mkv": ["hearing_impaired"], ".mp4": ["hearing_impaired", "captions"], ".webm": ["captions"]}[suffix]
+    with av.open(str(result_of(movie_dir))) as container:
+        assert [s.language for s in container.streams.subtitles][-3:] == ["hin", "eng", "eng"]
+
+
+@pytest.mark.parametrize(("wanted", "codec"), [("srt", "subrip"), ("ass", "ass")])
+def test_mkv_takes_srt_or_ass(movies: Path, movie_dir: Path, run_stage: Run, wanted: str, codec: str) -> None:
+    prepare(movie_dir, movies / "full.mkv", track(), track(file="M.en.ass", format="ass"))
+    run_stage("mux", movie_dir, movie=movies / "full.mkv", options=[f"--mkv-format={wanted}"])
+    made = probe.contents(result_of(movie_dir)).of_kind("subtitle")
+    assert [s.codec for s in made] == ["subrip", codec]
+    assert [cue[:2] for cue in cues(result_of(movie_dir))] == [(0.5, 1.5), (1.75, 2.5)]
+    assert (b"Style: Ann" in result_of(movie_dir).read_bytes()) == (wanted == "ass")
+
+
+def test_mp4_made_of_nothing_but_ass_has_the_text(movies: Path, movie_dir: Path, run_stage: Run) -> None:
+    prepare(movie_dir, movies / "full.mp4", track(file="M.en.ass", format="ass"))
+    run_stage("mux", movie_dir, movie=movies / "full.mp4")
+    assert cues(result_of(movie_dir)) == [(0.5, 1.5, "Hello there"), (1.75, 2.5, "नमस्ते")]
+
+
+def test_tags_that_are_lost_are_named_and_those_of_a_camera_are_kept(movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
+    tags = ["-metadata", "title=Film", "-metadata", "com.apple.quicktime.model=Phone", "-movflags", "+use_metadata_tags"]
+    phone = make(tmp_path / "phone.mp4", *PICTURE, *TONE, "-t", "3", "-c:v", "libx264", "-c:a", "aac", *tags)
+    prepare(movie_dir, phone, track())
+    assert "left out" not in run_stage("mux", movie_dir, movie=phone).stderr
+    with av.open(str(result_of(movie_dir))) as container:
+        assert (container.metadata["title"], container.metadata["com.apple.quicktime.model"]) == ("Film", "Phone")
+        assert container.metadata["major_brand"] == "isom"
+
+    own = ["-metadata", "mood=sad", "-movflags", "+use_metadata_tags"]
+    odd = make(tmp_path / "odd.mp4", *PICTURE, *TONE, "-t", "3", "-c:v", "libx264", "-c:a", "aac", *own)
+    prepare(movie_dir, odd, track())
+    done = run_stage("mux", movie_dir, movie=odd)
+    assert "MP4 cannot hold the tag mood: it is left out" in done.stderr
 
 
 def test_a_first_cue_late_in_the_movie_waits_for_it(movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
@@ -403,7 +573,11 @@ def test_the_doctor_makes_both_containers(run_stage: Run) -> None:
 
 # -- the plan -----------------------------------------------------------------------------------------------------------
 
-MP4_CODECS, MKV_CODECS = frozenset(["h264", "aac", "mov_text", "pcm_s16le"]), frozenset(["h264", "aac", "subrip", "dvb_subtitle"])
+CODECS = {
+    "mp4": frozenset(["h264", "aac", "mov_text", "pcm_s16le"]),
+    "matroska": frozenset(["h264", "aac", "subrip", "dvb_subtitle"]),
+    "webm": frozenset(["vp9", "opus", "webvtt"]),
+}
 
 
 def media(container: str, *streams: Stream, chapters: int = 0) -> Media:
@@ -435,7 +609,7 @@ VIDEO, AUDIO = stream("video", "h264"), stream("audio", "aac")
     ],
 )
 def test_the_movie_asks_for_its_container(container: str, streams: list[Stream], target: plan.Target, why: str) -> None:
-    made = plan.make(media(container, *streams), [track()], MP4_CODECS, MKV_CODECS)
+    made = plan.make(media(container, *streams), [track()], CODECS)
     assert (made.target, made.why) == (target, why)
 
 
@@ -447,7 +621,7 @@ def test_what_mkv_cannot_hold_is_named() -> None:
         stream("subtitle", "dvb_subtitle"),
         stream("data", "klv"),
     ]
-    made = plan.make(media("mpegts", *streams), [track()], MP4_CODECS, MKV_CODECS)
+    made = plan.make(media("mpegts", *streams), [track()], CODECS)
     assert [s.index for s in made.streams] == [0, 1, 3]
     assert made.left_out == ["subtitle track 2 (unknown codec, de, Videotext)", "data stream 4 (klv)"]
 
@@ -462,14 +636,14 @@ def test_what_mkv_cannot_hold_is_named() -> None:
 )
 def test_timecode_and_chapters_of_mp4_are_made_anew_and_other_data_is_not(data: Stream, chapters: int, left_out: list[str]) -> None:
     movie = media("mov,mp4", VIDEO, AUDIO, data, chapters=chapters)
-    assert plan.make(movie, [], MP4_CODECS, MKV_CODECS).left_out == left_out
+    assert plan.make(movie, [], CODECS).left_out == left_out
 
 
 def test_a_default_subtitle_keeps_its_other_flags() -> None:
     old = stream("subtitle", "subrip", dispositions=["default", "forced", "hearing_impaired"])
-    made = plan.make(media("matroska,webm", VIDEO, AUDIO, old), [track()], MP4_CODECS, MKV_CODECS)
+    made = plan.make(media("matroska,webm", VIDEO, AUDIO, old), [track()], CODECS)
     assert made.dispositions(made.streams[2]) == ["forced", "hearing_impaired"]
-    beside = plan.make(media("matroska,webm", VIDEO, AUDIO, old), [track(default=False)], MP4_CODECS, MKV_CODECS)
+    beside = plan.make(media("matroska,webm", VIDEO, AUDIO, old), [track(default=False)], CODECS)
     assert beside.dispositions(beside.streams[2]) == old.dispositions
 
 
@@ -492,7 +666,7 @@ def test_the_language_tag_is_iso_639_2(language: str, mkv: str, mp4: str) -> Non
 
 # -- the check of the result --------------------------------------------------------------------------------------------
 
-NEW = stream("subtitle", "subrip", language="en", dispositions=["default"])
+NEW = stream("subtitle", "subrip", language="en", title="English", dispositions=["default"])
 
 
 @pytest.mark.parametrize(
@@ -502,15 +676,16 @@ NEW = stream("subtitle", "subrip", language="en", dispositions=["default"])
         ({"streams": [VIDEO, NEW]}, "audio: none instead of aac"),
         ({"streams": [VIDEO, VIDEO, AUDIO, NEW]}, "video: h264, h264 instead of h264"),
         ({"streams": [VIDEO, AUDIO]}, "subtitle: none instead of subrip"),
-        ({"streams": [VIDEO, AUDIO, NEW.model_copy(update={"language": "de"})]}, "language is de instead of en"),
-        ({"streams": [VIDEO, AUDIO, NEW.model_copy(update={"dispositions": []})]}, "the new track is not the default"),
+        ({"streams": [VIDEO, AUDIO, NEW.model_copy(update={"language": "de"})]}, "language: de instead of en"),
+        ({"streams": [VIDEO, AUDIO, NEW.model_copy(update={"dispositions": []})]}, "flags: none instead of default"),
+        ({"streams": [VIDEO, AUDIO, NEW.model_copy(update={"title": "German"})]}, "title: German instead of English"),
         ({"duration": 3.0}, "it lasts 3.0 s instead of 10.0 s"),
         ({"chapters": []}, "0 chapters instead of 1"),
     ],
 )
 def test_every_fault_of_the_result_is_found(change: dict[str, Any], fault: str) -> None:
     movie = media("matroska,webm", VIDEO, AUDIO, chapters=1)
-    made = plan.make(movie, [track()], MP4_CODECS, MKV_CODECS)
+    made = plan.make(movie, [track()], CODECS)
     good = Contents(container="matroska,webm", duration=10.5, streams=[VIDEO, AUDIO, NEW], chapters=movie.chapters)
     faults = verify.faults(made, movie, good.model_copy(update=change))
     assert bool(faults) == bool(fault)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mux.plan import Plan
 from reelscribe.probe import language_code
 from reelscribe.schemas import Contents, Media
+
+_TOLD = ("default", "forced", "hearing_impaired")
 
 
 def faults(plan: Plan, media: Media, result: Contents) -> list[str]:
@@ -25,26 +29,29 @@ def faults(plan: Plan, media: Media, result: Contents) -> list[str]:
     return [*found, *_track_faults(plan, result), *_duration_faults(media, result)]
 
 
-def _track_faults(plan: Plan, result: Contents) -> list[str]:
+def _track_faults(plan: Plan, result: Contents) -> Iterator[str]:
+    """Language, title and flags of each new track, and whether viewers see it and no older one unasked."""
     subtitles = result.of_kind("subtitle")
-    made = subtitles[len(subtitles) - len(plan.tracks) :]
-    found = [
-        f"the new track's language is {stream.language} instead of {track.language}"
-        for track, stream in zip(plan.tracks, made, strict=False)
-        if stream.language != language_code(track.language)
-    ]
-    defaults = [s.default for s in subtitles]
-    if plan.has_default and defaults != [False] * (len(subtitles) - len(plan.tracks)) + [t.default for t in plan.tracks]:
-        found.append("the new track is not the default")
-    return found
+    older = len(subtitles) - len(plan.tracks)
+    for track, stream in zip(plan.tracks, subtitles[older:], strict=False):
+        told = plan.flags(track)
+        flags = [d for d in stream.dispositions if d in told or d in _TOLD]  # MP4 calls what is for the deaf captions, too
+        for what, planned, there in (
+            ("language", language_code(track.language), stream.language),
+            ("title", track.title, stream.title),
+            ("flags", _listed(told), _listed(flags)),
+        ):
+            if planned != there:
+                yield f"the new track's {what}: {there} instead of {planned}"
+    if plan.shows_new and any(s.default for s in subtitles[:older]):
+        yield "an older subtitle track is still the default"
 
 
-def _duration_faults(media: Media, result: Contents) -> list[str]:
+def _duration_faults(media: Media, result: Contents) -> Iterator[str]:
     """Headers round, and count a stream's start in or not."""
-    if not media.duration or abs(result.duration - media.duration) <= max(2.0, 0.01 * media.duration):
-        return []
-    return [f"it lasts {result.duration:.1f} s instead of {media.duration:.1f} s"]
+    if media.duration and abs(result.duration - media.duration) > max(2.0, 0.01 * media.duration):
+        yield f"it lasts {result.duration:.1f} s instead of {media.duration:.1f} s"
 
 
-def _listed(codecs: list[str]) -> str:
-    return ", ".join(codecs) or "none"
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"

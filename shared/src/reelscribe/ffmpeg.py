@@ -113,14 +113,15 @@ def running(executable: str, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
         assert process.stdout and process.stderr
         said: deque[str] = deque(maxlen=20)
         listener = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
-        listener.start()
         try:
+            listener.start()  # an interrupt may come here already, and the end of the with block would wait for ffmpeg
             yield process.stdout
             process.stdout.read()
             process.wait()
         finally:
             process.kill()
-            listener.join()
+            if listener.ident:
+                listener.join()
     if process.returncode:
         raise _failure(process.returncode, list(said))
 

@@ -47,7 +47,7 @@ class OptionRecord(BaseModel):
 
 
 class FileRecord(BaseModel):
-    """An output: its size in bytes and SHA-256."""
+    """An output: its size in bytes and SHA-256 (of a movie: of its size and three blocks, artifacts.movie_identity)."""
 
     size: int
     sha256: str

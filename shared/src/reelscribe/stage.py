@@ -45,18 +45,18 @@ class StageFiles(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def artifact(pattern: str, *, schema: type[BaseModel] | None = None) -> Any:
-    """A file of the movie directory; `schema` is the model of a JSON file.
+def artifact(pattern: str, *, schema: type[BaseModel] | None = None, movie: bool = False) -> Any:
+    """A file of the movie directory; `schema` is the model of a JSON file. `movie`: it is as large as one, and known by blocks of it.
 
     `{name}` in `pattern` stands for the movie directory's name. A pattern with * is any number of files: the field is then a
     `tuple[Path, ...]`, and a stage names what it made with Context.add_output(). A field of type `Path | None` may be missing.
     """
-    return Field(default=(), json_schema_extra={"artifact": pattern, "schema": schema})  # type: ignore[dict-item]
+    return Field(default=(), json_schema_extra={"artifact": pattern, "schema": schema, "sampled": movie})  # type: ignore[dict-item]
 
 
 def movie_file() -> Any:
     """The movie itself, as an input."""
-    return artifact(_MOVIE)
+    return artifact(_MOVIE, movie=True)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class FileField:
     pattern: str
     optional: bool
     schema: type[BaseModel] | None
+    sampled: bool
 
     @property
     def is_movie(self) -> bool:
@@ -94,7 +95,7 @@ def file_fields(model: type[StageFiles]) -> list[FileField]:
     for name, info in model.model_fields.items():
         extra: Any = info.json_schema_extra
         optional = type(None) in getattr(info.annotation, "__args__", ())
-        found.append(FileField(name, extra["artifact"], optional, extra["schema"]))
+        found.append(FileField(name, extra["artifact"], optional, extra["schema"], extra["sampled"]))
     return found
 
 
