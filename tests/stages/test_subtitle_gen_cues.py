@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations, pairwise
 
@@ -45,13 +46,16 @@ def segments(draw: st.DrawFn, most_words: int) -> list[Segment]:
     return found
 
 
-PROFILES = [("netflix", "24"), ("netflix", "30000/1001"), ("bbc", "25")]
+ONE_LINE = " in one line"
+PROFILES = [("netflix", "24"), ("netflix", "30000/1001"), ("bbc", "25"), ("netflix" + ONE_LINE, "24")]
 CUTS = st.lists(st.floats(0, 12), max_size=4)
 
 
 def planner_of(said: Sequence[Segment], profile: str, fps: str, cuts: Sequence[float], *, labels: bool = False) -> Planner:
     """The planner of a transcript with `said`, shots changing at `cuts` seconds."""
-    limits = for_movie(load_profile(profile), "en", fps)
+    limits = for_movie(load_profile(profile.removesuffix(ONE_LINE)), "en", fps)
+    if profile.endswith(ONE_LINE):
+        limits = replace(limits, max_lines=1)
     words = spoken(said, NAMES, "en", limits)
     frames = sorted({limits.clock.floor(round(1000 * cut)) for cut in cuts})
     return Planner(words, limits, Timing(limits, frames), names=["Jai Rathore"], labels=labels)
@@ -100,7 +104,7 @@ class Brute:
             return
         over = max(0.0, lines.line(first, last) - most)
         yield 0.0 if not over else WEIGHTS["long_line"] * over if last - first == 1 else math.inf
-        for k in range(first if lines.labels[first] else first + 1, last) if over else ():
+        for k in range(first if lines.labels[first] else first + 1, last) if over and lines.limits.max_lines == 2 else ():
             yield lines.line_cost(first, k, last)
 
     def _timed(self, start: int, speech_end: int, following: float, needed: float) -> Iterator[float]:
@@ -128,6 +132,13 @@ def test_nothing_else_costs_less(said: list[Segment], profile: tuple[str, str], 
     found = total_of(planner, planner.cues())
     assert found < math.inf
     assert found == pytest.approx(Brute(planner).least())
+
+
+@settings(max_examples=100)
+@given(segments(most_words=4), st.booleans())
+def test_nothing_else_costs_less_in_milliseconds_either(said: list[Segment], labels: bool) -> None:
+    planner = planner_of(said, "relaxed", "25", [], labels=labels)
+    assert total_of(planner, planner.cues()) == pytest.approx(Brute(planner).least())
 
 
 def shown_words(cues: Sequence[Cue], limits: Limits) -> list[str]:

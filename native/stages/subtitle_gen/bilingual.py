@@ -15,20 +15,37 @@ from subtitle_gen.files import Event, events
 def covered(translated: Planner, cues: Sequence[Cue], segments: Sequence[Segment], spoken: Planner) -> list[list[int]]:
     """For each cue of the translation the words of the spoken language that it covers; no word has two cues. segments: the translation's.
 
-    A segment covers the words its `source` says; where it has several cues, each word goes with the cue that is shown when it begins.
+    A segment covers the words its `source` says; where it has several cues, the words are parted near the times at which these come.
     """
     cues_of = _cues_of_segments(translated, cues, segments)
-    owner: dict[int, int] = {}
+    segment_of: dict[int, int] = {}
     for number, segment in enumerate(segments):
         if segment.source and cues_of[number]:
-            owner |= dict.fromkeys(range(segment.source[0], segment.source[1] + 1), number)
-    found: list[list[int]] = [[] for _ in cues]
+            segment_of |= dict.fromkeys(range(segment.source[0], segment.source[1] + 1), number)
+    words_of: dict[int, list[int]] = defaultdict(list)
     for k, word in enumerate(spoken.words):
-        if word.number in owner:
-            own = cues_of[owner[word.number]]
-            shown = bisect_right([cues[n].start for n in own], word.start)
-            found[own[max(0, shown - 1)]].append(k)
-    return found
+        if word.number in segment_of:
+            words_of[segment_of[word.number]].append(k)
+    found: list[list[int]] = [[] for _ in cues]
+    for number, words in words_of.items():
+        edges = _edges(spoken, words, [cues[n].start for n in cues_of[number]])
+        for k in words:
+            found[cues_of[number][bisect_right(edges, k) - 1]].append(k)
+    return [sorted(words) for words in found]
+
+
+def _edges(planner: Planner, words: Sequence[int], starts: Sequence[int]) -> list[int]:
+    """The first of the words for each of the in-times: the nearest, or one a little off where phrases begin."""
+    edges = [words[0]]
+    for start in starts[1:]:
+        later = [k for k in words if k >= edges[-1]]
+        edges.append(min(later, key=lambda k: _off(planner, k, start)))
+    return edges
+
+
+def _off(planner: Planner, k: int, start: int) -> float:
+    """How bad it is to begin with word k when a cue comes at `start`: seconds, and the price of parting there."""
+    return abs(planner.words[k].start - start) / float(planner.limits.clock.rate) + planner.lines.prices[k]
 
 
 def _cues_of_segments(planner: Planner, cues: Sequence[Cue], segments: Sequence[Segment]) -> dict[int, list[int]]:
