@@ -107,6 +107,16 @@ def test_milliseconds_never_come_after_the_frame() -> None:
         assert clock.ceil(clock.ms(frame)) == frame
 
 
+def test_frames_are_those_of_a_picture_that_begins_late() -> None:
+    """The pictures come at 0.021 s and every 1/24 s after it."""
+    clock = for_movie(NETFLIX, "en", "24", first_picture=0.021).clock
+    for frame in (0, 1, 77, 123456):
+        assert 0 <= 21 + frame * 1000 / 24 - clock.ms(frame) < 2
+        assert clock.nearest(round(0.021 + frame / 24, 3)) == frame
+        assert clock.floor(clock.ms(frame) + 2) == frame
+    assert for_movie(load_profile("relaxed"), "en", "24", first_picture=0.021).clock.offset_us == 0
+
+
 @pytest.mark.parametrize(
     ("profile", "fps", "gap"),
     [("netflix", "24", 2), ("netflix", "60", 2), ("netflix", None, 84), ("relaxed", "25", 80), ("relaxed", "60", 34), ("bbc", "25", 0)],

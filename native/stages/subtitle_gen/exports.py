@@ -37,10 +37,9 @@ def whisperx(transcript: Transcript, segments: Sequence[Segment], language: str,
 def rttm(planner: Planner, clock: Clock, movie: str) -> str:
     """Who speaks when, as the subtitles say it: a line for each stretch of a voice without a pause. Names have no spaces in RTTM."""
     file = "_".join(movie.split()) or "movie"
-    rate = float(clock.rate)
+    times = ((s, clock.ms(start) / 1000, clock.ms(end) / 1000) for s, start, end in _stretches(planner, PAUSE_S * float(clock.rate)))
     return "".join(
-        f"SPEAKER {file} 1 {start / rate:.3f} {(end - start) / rate:.3f} <NA> <NA> {'_'.join(speaker.split())} <NA> <NA>\n"
-        for speaker, start, end in _stretches(planner, PAUSE_S * rate)
+        f"SPEAKER {file} 1 {start:.3f} {end - start:.3f} <NA> <NA> {'_'.join(speaker.split())} <NA> <NA>\n" for speaker, start, end in times
     )
 
 

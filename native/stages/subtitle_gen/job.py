@@ -79,9 +79,17 @@ class Job:
 
     def track(self, language: str, segments: list[Segment], translation: bool) -> Made:
         """The cheapest cues for the segments."""
-        limits = for_movie(self.profile, language, self.media.fps, children=self.options.audience == "children", sdh=self.options.sdh)
+        picture = shots.picture(self.media)
+        limits = for_movie(
+            self.profile,
+            language,
+            self.media.fps,
+            first_picture=picture.start if picture else 0.0,
+            children=self.options.audience == "children",
+            sdh=self.options.sdh,
+        )
         clock = limits.clock
-        timing = Timing(limits, shots.ticks(self.cuts, float(clock.rate)), clock.floor(round(1000 * self.media.duration)) or None)
+        timing = Timing(limits, sorted({clock.nearest(cut) for cut in self.cuts}), clock.floor(round(1000 * self.media.duration)) or None)
         hidden = {segment.id for segment in self.hidden(segments)}
         words = spoken(segments, self.names, language, limits, hidden=hidden)
         planner = Planner(words, limits, timing, names=self.known_names, labels=self.options.sdh)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -100,21 +100,26 @@ def _content(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Clock:
-    """`rate`: ticks in a second."""
+    """`rate`: ticks in a second. `offset_us`: the time of tick 0, where the first picture comes a little late."""
 
     rate: Fraction
+    offset_us: int = 0
 
     def floor(self, ms: int) -> int:
         """The last tick that is not after `ms`."""
-        return ms * self.rate.numerator // (1000 * self.rate.denominator)
+        return (1000 * ms - self.offset_us) * self.rate.numerator // (1_000_000 * self.rate.denominator)
 
     def ceil(self, ms: int) -> int:
         """The first tick that is not before `ms`."""
-        return -self.floor(-ms)
+        return -((self.offset_us - 1000 * ms) * self.rate.numerator // (1_000_000 * self.rate.denominator))
+
+    def nearest(self, seconds: float) -> int:
+        """The tick next to a time, as containers round the times of pictures."""
+        return round((seconds - self.offset_us / 1e6) * self.rate)
 
     def ms(self, tick: int) -> int:
         """Never after the frame that begins there: a millisecond late, and a player waits for the next frame."""
-        return tick * 1000 * self.rate.denominator // self.rate.numerator
+        return (self.offset_us * self.rate.numerator + 1_000_000 * tick * self.rate.denominator) // (1000 * self.rate.numerator)
 
 
 @dataclass(frozen=True)
@@ -144,10 +149,16 @@ class Limits:
         return float(self.clock.rate) / self.cps
 
 
-def for_movie(profile: Profile, language: str, fps: str | None, *, children: bool = False, sdh: bool = False) -> Limits:
-    """The limits for subtitles in `language` (ISO 639 code) of a movie with `fps` pictures a second (a fraction in text), if any."""
+def for_movie(
+    profile: Profile, language: str, fps: str | None, *, first_picture: float = 0.0, children: bool = False, sdh: bool = False
+) -> Limits:
+    """The limits for subtitles in `language` (ISO 639 code) of a movie with `fps` pictures a second (a fraction in text), if any.
+
+    first_picture: when it comes, in seconds.
+    """
     rate = parse_fps(fps)
-    clock = Clock(rate if profile.whole_frames and rate else Fraction(1000))
+    framed = profile.whole_frames and rate is not None
+    clock = Clock(rate if framed and rate else Fraction(1000))
     speeds = profile.cps_children if children else {**profile.cps, **(profile.cps_sdh if sdh else {})}
     shots = profile.shots or Shots.model_construct(to_cut=0, clear=0)
 
@@ -155,7 +166,7 @@ def for_movie(profile: Profile, language: str, fps: str | None, *, children: boo
         return round(frames / DEFAULT_FPS * clock.rate)
 
     return Limits(
-        clock=clock,
+        clock=replace(clock, offset_us=_offset_us(first_picture, clock.rate)) if framed else clock,
         max_chars=_of(profile.chars, language),
         cps=_of(speeds, language),
         max_lines=profile.max_lines,
@@ -169,6 +180,11 @@ def for_movie(profile: Profile, language: str, fps: str | None, *, children: boo
         dash=profile.dash,
         wide=language in _WIDE,
     )
+
+
+def _offset_us(first_picture: float, rate: Fraction) -> int:
+    """How far the pictures are off the grid that begins at 0; half a millisecond less than said, as it is said in whole ones."""
+    return (round(first_picture * 1e6) - 500) % round(1e6 / rate) if first_picture else 0
 
 
 def _of(numbers: dict[str, float], language: str) -> float:

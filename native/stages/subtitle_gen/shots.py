@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from reelscribe import ffmpeg
@@ -40,8 +40,3 @@ def cuts(
             elif key == "lavfi.scd.score" and float(value) >= THRESHOLD and time > 0:
                 found.append(time)
     return found
-
-
-def ticks(times: Sequence[float], rate: float) -> list[int]:
-    """The times in ticks, `rate` a second: of the nearest, as containers round the times of pictures."""
-    return sorted({round(time * rate) for time in times})
