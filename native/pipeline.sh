@@ -21,6 +21,9 @@
 #   --out DIR          where movie directories are made (default: out)
 #   --language CODE    language spoken, as ISO 639-1 code: en, hi, … (default: auto)
 #   --translate        English subtitles, whatever is spoken
+#   --formats A,B      subtitle files to write, of srt, vtt, ass, txt, json, rttm (default: all)
+#   --sdh              subtitles that name whoever begins to speak
+#   --bilingual        with --translate: one more file with what was said above the English
 #   --no-bias          do not tell the decoder the glossary's names
 #   --model NAME|DIR   Whisper model: a name or a folder
 #   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
@@ -93,11 +96,11 @@ parse() {
     value=
     shift
     case $option in
-      --out=* | --language=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --undo=* | --reject=* | --accept=* | --forget=*)
+      --out=* | --language=* | --formats=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --undo=* | --reject=* | --accept=* | --forget=*)
         value=${option#*=}
         option=${option%%=*}
         ;;
-      --out | --language | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --undo | --reject | --accept | --forget)
+      --out | --language | --formats | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --undo | --reject | --accept | --forget)
         [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
         value=$1
         shift
@@ -107,6 +110,9 @@ parse() {
       --out) out=$value ;;
       --language) settings+=(--set "MOVIE_LANGUAGE=$value") ;;
       --translate) settings+=(--set TRANSLATE=true) ;;
+      --formats) settings+=(--set "SUBTITLE_FORMATS=$value") ;;
+      --sdh) settings+=(--set SDH=true) ;;
+      --bilingual) settings+=(--set BILINGUAL=true) ;;
       --no-bias) settings+=(--set BIAS=false) ;;
       --model) settings+=(--set "WHISPER_MODEL=$value") ;;
       --backend) settings+=(--set "WHISPER_BACKEND=$value") ;;
