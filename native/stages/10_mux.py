@@ -87,6 +87,8 @@ def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan) -> None:
         ctx.note("burnt_in", {"file": planned.burnt.file, "encoder": burn.described(codec)})
     elif ctx.options.burn_in:
         ctx.fallback("nothing is burnt in: there is no picture, or there are no cues")
+    if planned.burnt and planned.imposed:
+        ctx.fallback("an MP4 shows one of its subtitle tracks, over what is burnt in: switch it off in the player")
     if not planned.tracks and not planned.burnt:
         ctx.fallback("there are no cues: the movie is copied without a new subtitle track")
     for name in planned.left_out:

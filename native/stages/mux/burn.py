@@ -51,7 +51,7 @@ def require_fonts(executable: str, file: Path, duration: float) -> None:
     if done.returncode:
         raise ffmpeg.FfmpegError(done.returncode, said.splitlines())
     letters = sorted({chr(int(code, 16)) for code in _MISSING.findall(said)})
-    visible = [letter for letter in letters if not unicodedata.category(letter).startswith("C")]
+    visible = [letter for letter in letters if unicodedata.category(letter) not in ("Cc", "Cf")]
     if visible or "\0" in letters:
         which = f"no font has {' '.join(visible[:10])}" if visible else "there are no fonts"
         raise MissingToolError(f"{which}: the subtitles cannot be drawn", remedy="install fonts such as Noto Sans, or leave BURN_IN off")

@@ -69,6 +69,12 @@ class Plan:
         """Whether viewers see new subtitles unasked."""
         return self.burnt is not None or any(t.default for t in self.tracks)
 
+    @property
+    def imposed(self) -> bool:
+        """Whether a subtitle track is shown although none should be: in an MP4 by FFmpeg one is always switched on."""
+        older = any(s.kind == "subtitle" for s in self.streams)
+        return self.target is MP4 and bool(older or self.tracks) and not any(t.default for t in self.tracks)
+
     def dispositions(self, stream: Stream) -> list[str]:
         """The flags `stream` has in the result: players show the first default, and that is to be the new track."""
         hidden = {"default"} if stream.kind == "subtitle" and self.shows_new else set()

@@ -8,7 +8,7 @@ from mux.plan import Plan
 from reelscribe.probe import language_code
 from reelscribe.schemas import Contents, Media
 
-_TOLD = ("default", "forced", "hearing_impaired")
+_TOLD = frozenset(["default", "forced", "hearing_impaired"])
 
 
 def faults(plan: Plan, media: Media, result: Contents) -> list[str]:
@@ -35,7 +35,8 @@ def _track_faults(plan: Plan, result: Contents) -> Iterator[str]:
     older = len(subtitles) - len(plan.tracks)
     for track, stream in zip(plan.tracks, subtitles[older:], strict=False):
         told = plan.flags(track)
-        flags = [d for d in stream.dispositions if d in told or d in _TOLD]  # MP4 calls what is for the deaf captions, too
+        imposed = {"default"} if plan.imposed else set()
+        flags = [d for d in stream.dispositions if d in told or d in _TOLD - imposed]  # MP4 calls what is for the deaf captions, too
         for what, planned, there in (
             ("language", language_code(track.language), stream.language),
             ("title", track.title, stream.title),
@@ -43,7 +44,7 @@ def _track_faults(plan: Plan, result: Contents) -> Iterator[str]:
         ):
             if planned != there:
                 yield f"the new track's {what}: {there} instead of {planned}"
-    if plan.shows_new and any(s.default for s in subtitles[:older]):
+    if plan.shows_new and not plan.imposed and any(s.default for s in subtitles[:older]):
         yield "an older subtitle track is still the default"
 
 
