@@ -20,6 +20,7 @@
 # Options:
 #   --out DIR          where movie directories are made (default: out)
 #   --language CODE    language spoken, as ISO 639-1 code: en, hi, … (default: auto)
+#   --tmdb-id ID       the movie's number at themoviedb.org, where the search is in doubt
 #   --translate        English subtitles, whatever is spoken
 #   --formats A,B      subtitle files to write, of srt, vtt, ass, txt, json, rttm (default: all)
 #   --sdh              subtitles that name whoever begins to speak
@@ -96,11 +97,11 @@ parse() {
     value=
     shift
     case $option in
-      --out=* | --language=* | --formats=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --undo=* | --reject=* | --accept=* | --forget=*)
+      --out=* | --language=* | --tmdb-id=* | --formats=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --undo=* | --reject=* | --accept=* | --forget=*)
         value=${option#*=}
         option=${option%%=*}
         ;;
-      --out | --language | --formats | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --undo | --reject | --accept | --forget)
+      --out | --language | --tmdb-id | --formats | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --undo | --reject | --accept | --forget)
         [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
         value=$1
         shift
@@ -109,6 +110,7 @@ parse() {
     case $option in
       --out) out=$value ;;
       --language) settings+=(--set "MOVIE_LANGUAGE=$value") ;;
+      --tmdb-id) settings+=(--set "TMDB_ID=$value") ;;
       --translate) settings+=(--set TRANSLATE=true) ;;
       --formats) settings+=(--set "SUBTITLE_FORMATS=$value") ;;
       --sdh) settings+=(--set SDH=true) ;;

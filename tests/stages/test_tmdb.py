@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from reelscribe.stage_table import NATIVE
 from tmdb import filename, match, sidecar
 from tmdb.fields import Source, merge, tidy
 from tmdb.match import Candidate, Wanted
@@ -213,6 +214,26 @@ def test_an_unknown_id_is_said(ask: Any) -> None:
     assert (metadata["title"], metadata["tmdb_id"], metadata["sources"]["tmdb_id"]) == ("The Night Train", 4, "TMDB_ID")
 
 
+def test_the_id_given_to_the_pipeline_reaches_the_stage_and_is_kept(
+    tmdb: FakeTmdb, tmp_path: Path, movie: Path, child_environment: dict[str, str]
+) -> None:
+    out = tmp_path / "out"
+    settings = {"OFFLINE": "false", "TMDB_TOKEN": CANARY, "TMDB_URL": tmdb.url, "TMDB_CACHE_DIR": str(tmp_path / "cache")}
+
+    def pipeline(*arguments: str) -> Path:
+        command = [str(NATIVE / "pipeline.sh"), "--out", str(out), "--only", "tmdb", *arguments]
+        done = subprocess.run(command, env=child_environment | settings, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert CANARY not in done.stdout + done.stderr
+        return next(out.iterdir())
+
+    movie_dir = pipeline("--tmdb-id", "77", str(movie))
+    assert json.loads((movie_dir / "metadata/tmdb.json").read_text(encoding="utf-8"))["title"] == "The Night Train"
+    assert "TMDB_ID='77'" in (movie_dir / "job.env").read_text(encoding="utf-8")
+    pipeline("--force", "--resume", str(movie_dir))
+    assert set(tmdb.paths) == {"/movie/77"}, "and no search"
+
+
 def test_the_id_in_the_nfo_is_used_and_a_dead_one_leads_to_a_search(ask: Any, tmdb: FakeTmdb, movie: Path) -> None:
     nfo = movie.with_suffix(".nfo")
     nfo.write_text('<movie><title>Something else</title><uniqueid type="tmdb">77</uniqueid></movie>', encoding="utf-8")
@@ -252,7 +273,7 @@ def test_tmdb_wins_per_field_and_the_nfo_fills_the_rest(ask: Any, tmdb: FakeTmdb
 def test_two_movies_of_one_name_are_told_apart_by_the_length_of_the_file(ask: Any, tmdb: FakeTmdb, movie: Path, movie_dir: Path) -> None:
     tmdb.movies = [{**NIGHT_TRAIN, "id": 1, "runtime": 95}, NIGHT_TRAIN]
     metadata, said = ask()
-    assert "are equally likely; TMDB_ID settles it: the movie is described by file name" in said
+    assert "are equally likely; --tmdb-id ID settles it: the movie is described by file name" in said
     assert "cast" not in metadata["sources"]
     assert [(c["id"], c["score"]) for c in metadata["candidates"]] == [(1, 0.9), (77, 0.9)]
     media = {"container": "mkv", "duration": 121 * 60, "streams": [], "num_samples": 0}

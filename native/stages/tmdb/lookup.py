@@ -59,7 +59,7 @@ def _choose(client: Client, wanted: Wanted, results: list[Result]) -> Lookup:
     why_not = doubt(ranked)
     ranked += [s for s in first if s.candidate.tmdb_id not in pages]
     if why_not:
-        return Lookup(why_not=f"no sure match at TMDB: {why_not}; TMDB_ID settles it", ranked=ranked)
+        return Lookup(why_not=f"no sure match at TMDB: {why_not}; --tmdb-id ID settles it", ranked=ranked)
     return Lookup(movie=pages[ranked[0].candidate.tmdb_id], ranked=ranked)
 
 
