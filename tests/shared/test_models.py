@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_files_in_folders_are_known_by_their_path(tmp_path: Path) -> None:
     assert lacking(need, tmp_path / "owner--name") == ["plda/plda.npz"]
     make(tmp_path / "owner--name", ["plda/plda.npz"])
     assert lacking(need, tmp_path / "owner--name") == []
+
+
+def test_only_the_files_that_are_looked_for_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user may name a folder with half a disk below it, or one in which files come and go."""
+    need = ModelNeed(str(tmp_path), "", files=("config.json", "vocabulary.*", "plda/plda.npz"))
+    make(tmp_path, ["config.json", "vocabulary.txt", "plda/plda.npz"])
+    make(tmp_path / "much" / "else")
+    listed: list[str] = []
+    really = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(str(folder)) or really(folder))
+    assert lacking(need, tmp_path) == []
+    assert set(listed) <= {str(tmp_path), str(tmp_path / "plda")}
 
 
 def test_of_alternatives_the_first_that_there_is_is_chosen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from asr.engines import EngineOptions
 from asr.ladder import smaller_needs
 from reelscribe import device_manager
 from reelscribe.device_manager import Device, Machine
-from reelscribe.errors import UsageError
+from reelscribe.errors import MissingToolError, UsageError
 
 MAC = Machine(mps=True, memory_mb=32_000, ram_mb=32_000, cores=10)
 PC = Machine(ram_mb=16_000, cores=4)
@@ -189,3 +190,21 @@ def test_a_conversion_that_fails_leaves_nothing(transformers_folder, tmp_path):
     with pytest.raises(RuntimeError):
         formats.converted(transformers_folder, tmp_path, "ctranslate2", convert)
     assert list((tmp_path / "converted").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("not a header\nat all"), KeyError("d_model"), OSError("no such model")])
+def test_what_cannot_be_converted_is_refused_and_not_tried_again(transformers_folder, tmp_path, error):
+    def convert(source, target):
+        raise error
+
+    with pytest.raises(MissingToolError, match=r"mine cannot be converted: it is damaged or no Whisper \(\w+: [^\n]+\)\n  → "):
+        formats.converted(transformers_folder, tmp_path, "ctranslate2", convert)
+    assert list((tmp_path / "converted").iterdir()) == []
+
+
+def test_a_full_disk_during_conversion_stays_what_it_is(transformers_folder, tmp_path):
+    def convert(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        formats.converted(transformers_folder, tmp_path, "ctranslate2", convert)

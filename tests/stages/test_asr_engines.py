@@ -204,7 +204,13 @@ def test_more_terms_than_fit_lose_the_least_important(run_whisper, movie_dir, wr
     calls = spied(prompt_max_terms=200, hotword_max_terms=200)[0]
     assert len(calls[0]["prompts"][0]) == 224 + 3
     assert told(texts[0][0]).endswith(" the 1th of Casablanca, Kathryn Oduya-Vandermeer the 0th of Casablanca, Sarah")
-    assert window.terms == ["Sarah", *names][: len(window.terms)] and 5 < len(window.terms) < 40
+    # Before the most important is what it is filled up with, which ends with the most important too.
+    terms = list(reversed(told(texts[0][0]).split(", ")))
+    kept = terms[: terms.index("Sarah", 1)] if "Sarah" in terms[1:] else terms[:-1]
+    assert kept == ["Sarah", *names][: len(kept)] and 5 < len(kept) < 40
+    # The tiny model may hear nothing after so much.
+    assert window.terms == ([] if "nothing heard" in window.redone else kept)
+    assert window.segments
 
 
 def test_silence_is_told_nothing(run_whisper, movie_dir, write_inputs):  # noqa: F811

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asr.engines import Load
 
 _CONVERTED = "converted"
+_LONGEST_REASON = 120
 _COPIED = ("tokenizer.json", "preprocessor_config.json", "generation_config.json")
 # What only a folder in the engine's own format has.
 _OWN_WEIGHTS = {"whisperx": ("model.bin",), "mlx": ("weights.safetensors", "weights.npz")}
@@ -112,7 +113,7 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
     except OSError as error:
         raise MissingToolError(f"{target.parent}: {error.strerror}", remedy="name a folder that can be written with MODELS_DIR") from error
     try:
-        convert(folder, scratch)
+        _convert(folder, scratch, convert)
         for name in _COPIED:
             if (folder / name).is_file() and not (scratch / name).exists():
                 shutil.copy(folder / name, scratch / name)
@@ -125,6 +126,22 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def _convert(folder: Path, scratch: Path, convert: Callable[[Path, Path], None]) -> None:
+    """Raises MissingToolError for files that are no Whisper or damaged: no retry would help."""
+    try:
+        convert(folder, scratch)
+    except (MemoryError, RuntimeError):  # what torch says when memory is short
+        raise
+    except Exception as error:
+        # transformers raises OSErrors of its own, without a number, for files that it cannot read.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:_LONGEST_REASON]
+        raise MissingToolError(
+            f"{folder} cannot be converted: it is damaged or no Whisper ({why})", remedy="fetch or choose another"
+        ) from error
 
 
 def _digest(folder: Path) -> str:

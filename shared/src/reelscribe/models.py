@@ -78,8 +78,12 @@ def choose_files(patterns: Iterable[str], names: Iterable[str]) -> tuple[list[st
 
 def lacking(need: ModelNeed, folder: Path) -> list[str]:
     """What `folder` has not of the files of `need`."""
-    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-    return choose_files(need.files, names)[1]
+    return [pattern.replace("|", " or ") for pattern in need.files if not _there(pattern, folder)]
+
+
+def _there(pattern: str, folder: Path) -> bool:
+    """Looks where the pattern says and nowhere else: a user's folder may be a home directory, or changing."""
+    return any(path.is_file() for one in pattern.split("|") for path in folder.glob(one))
 
 
 def locate(need: ModelNeed, models_dir: Path) -> Found | None:
