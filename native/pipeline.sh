@@ -25,6 +25,7 @@
 #   --formats A,B      subtitle files to write, of srt, vtt, ass, txt, json, rttm (default: all)
 #   --sdh              subtitles that name whoever begins to speak
 #   --bilingual        with --translate: one more file with what was said above the English
+#   --burn-in          subtitles drawn into the picture, which is encoded anew
 #   --no-bias          do not tell the decoder the glossary's names
 #   --model NAME|DIR   Whisper model: a name or a folder
 #   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
@@ -115,6 +116,7 @@ parse() {
       --formats) settings+=(--set "SUBTITLE_FORMATS=$value") ;;
       --sdh) settings+=(--set SDH=true) ;;
       --bilingual) settings+=(--set BILINGUAL=true) ;;
+      --burn-in) settings+=(--set BURN_IN=true) ;;
       --no-bias) settings+=(--set BIAS=false) ;;
       --model) settings+=(--set "WHISPER_MODEL=$value") ;;
       --backend) settings+=(--set "WHISPER_BACKEND=$value") ;;
