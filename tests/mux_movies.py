@@ -82,6 +82,13 @@ def packets(path: Path) -> dict[str, list[str]]:
     return digests
 
 
+def attachments(path: Path) -> list[tuple[bytes, str | None, str | None]]:
+    """Content, file name and MIME type of each, without covers."""
+    with probe.opened(path) as container:
+        files = container.streams.attachments
+        return [(bytes(s.data), s.metadata.get("filename"), s.metadata.get("mimetype")) for s in files]
+
+
 def times(path: Path) -> dict[int, list[float]]:
     """By stream: when each packet is shown, in milliseconds from the beginning; without covers and subtitles."""
     found: dict[int, list[float]] = defaultdict(list)

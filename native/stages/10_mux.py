@@ -51,8 +51,9 @@ def engine(options: Options) -> Engine:
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     media, movie = read_json(ctx.inputs.media, Media), probed.extras(ctx.movie)
-    planned = make_plan(ctx.options, media, movie, read_json(ctx.inputs.tracks, Tracks).tracks)
-    explain(ctx, planned)
+    tracks = read_json(ctx.inputs.tracks, Tracks).tracks
+    planned = make_plan(ctx.options, media, movie, tracks)
+    explain(ctx, planned, missing="" if planned.tracks or planned.burnt else "cues" if tracks else "SRT, WebVTT or ASS files")
     files = [subtitle_file(ctx, track) for track in planned.tracks]
     result = ctx.movie_dir / f"{ctx.name}.subtitled{planned.target.suffix}"
     if result.resolve() == ctx.movie.resolve():
@@ -75,8 +76,8 @@ def make_plan(options: Options, media: Media, movie: Extras, tracks: list[Track]
     return plan.make(media, tracks, codecs, movie.kind, plan.Wishes(ass=options.mkv_format == "ass", burn_in=codec))
 
 
-def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan) -> None:
-    """What the result will be, and what it will lack."""
+def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan, missing: str) -> None:
+    """What the result will be, and what it will lack. missing: that without which there is no new track, or ""."""
     if planned.why:
         ctx.log.info("the result is %s: %s", planned.target.name, planned.why)
     for track in planned.tracks:
@@ -89,8 +90,8 @@ def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan) -> None:
         ctx.fallback("nothing is burnt in: there is no picture, or there are no cues")
     if planned.burnt and planned.imposed:
         ctx.fallback("an MP4 shows one of its subtitle tracks, over what is burnt in: switch it off in the player")
-    if not planned.tracks and not planned.burnt:
-        ctx.fallback("there are no cues: the movie is copied without a new subtitle track")
+    if missing:
+        ctx.fallback(f"there are no {missing}: the movie is copied without a new subtitle track")
     for name in planned.left_out:
         ctx.fallback(f"{planned.target.name} cannot hold {name}: it is left out")
 

@@ -13,11 +13,28 @@ from typing import Any
 
 import av
 import pytest
-from mux_movies import CODECS, PICTURE, SRT, TONE, cues, decoded, make, media, packets, prepare, result_of, sounding, stream, times, track
+from mux_movies import (
+    CODECS,
+    PICTURE,
+    SRT,
+    TONE,
+    attachments,
+    cues,
+    decoded,
+    make,
+    media,
+    packets,
+    prepare,
+    result_of,
+    sounding,
+    stream,
+    times,
+    track,
+)
 
 from mux import command, plan, probed, verify
 from reelscribe import probe
-from reelscribe.artifacts import write_json
+from reelscribe.artifacts import movie_identity, write_json
 from reelscribe.schemas import Contents, Stream
 from reelscribe.stage_table import NATIVE
 
@@ -86,7 +103,8 @@ def test_everything_is_kept_and_the_new_track_is_the_default(movies: Path, movie
     assert [s.dispositions for s in contents.of_kind("audio")] == [s.dispositions for s in was.of_kind("audio")]
     assert [s.language for s in contents.of_kind("audio")] == ["de", "en"]
     assert [s.start for s in contents.of_kind("audio")] == [s.start for s in was.of_kind("audio")]
-    assert len(contents.of_kind("attachment")) == (1 if suffix == ".mkv" else 0)
+    assert attachments(result) == attachments(movie)
+    assert len(attachments(result)) == (1 if suffix == ".mkv" else 0)
     existing, made = contents.of_kind("subtitle")
     assert (existing.default, "forced" in existing.dispositions) == (False, "forced" in was.of_kind("subtitle")[0].dispositions)
     assert (made.default, made.language, made.title) == (True, "fr", "Français · brouillon")
@@ -341,6 +359,23 @@ def test_a_movie_without_speech_is_copied_and_that_is_said(movies: Path, movie_d
     assert "there are no cues: the movie is copied without a new subtitle track" in done.stderr
     before, after = (probe.contents(path) for path in (movies / "full.mkv", result_of(movie_dir)))
     assert [(s.kind, s.codec, s.dispositions) for s in after.streams] == [(s.kind, s.codec, s.dispositions) for s in before.streams]
+
+
+def test_no_subtitle_files_at_all_are_another_reason(movies: Path, movie_dir: Path, run_stage: Run) -> None:
+    prepare(movie_dir, movies / "full.mkv")
+    done = run_stage("mux", movie_dir, movie=movies / "full.mkv")
+    assert "there are no SRT, WebVTT or ASS files: the movie is copied without a new subtitle track" in done.stderr
+
+
+def test_the_manifest_knows_the_result_by_its_identity_and_sees_an_edit(movies: Path, movie_dir: Path, run_stage: Run) -> None:
+    prepare(movie_dir, movies / "full.mkv", track())
+    run_stage("mux", movie_dir, movie=movies / "full.mkv")
+    result = result_of(movie_dir)
+    manifest = json.loads((movie_dir / "manifests" / "10_mux.json").read_text(encoding="utf-8"))
+    assert manifest["outputs"][result.name]["sha256"] == movie_identity(result)
+    with open(result, "ab") as f:
+        f.write(b"x")
+    assert f"{result.name} was edited since; the edit is kept" in run_stage("mux", movie_dir, movie=movies / "full.mkv").stderr
 
 
 def test_two_languages_and_one_of_two_formats(movies: Path, movie_dir: Path, run_stage: Run) -> None:
