@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal
@@ -133,9 +134,12 @@ class Desk:
                     self._forget_line(said.line)
 
     def kept(self) -> tuple[Edits, list[str]]:
-        """Edits, and lines of the glossary that reviews wrote."""
+        """Edits, and lines of the glossary that reviews wrote; none where the movie, which says where that is, is gone."""
         with self._lock:
-            return edits.read(self._dir), self._memory().lines()
+            kept, lines = edits.read(self._dir), []
+            with suppress(ReelscribeError):
+                lines = self._memory().lines()
+            return kept, lines
 
     def pending(self) -> bool:
         """Whether something is kept that no run has followed."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from reelscribe import jobs
+from reelscribe import jobs, manifest, stage_table
+from reelscribe.artifacts import read_json
 from reelscribe.errors import ReelscribeError
-from reelscribe.report.sources import Sources
+from reelscribe.schemas import Tracks
 
 _TYPES = {
     ".mp4": "video/mp4",
@@ -38,23 +39,28 @@ class Served:
     type: str
 
 
-def allowed(sources: Sources) -> dict[str, Served]:
+def allowed(movie_dir: Path) -> dict[str, Served]:
     """Every file that may be read, by its address: media/N in the order of preference, subtitles/N as tracks.json has them.
 
     Paths are resolved: what leads out of the movie directory is left out, but for the movie that job.env names.
     """
-    inside = [sources.dir / name for row, record in sources.manifests if row.name == "mux" and record for name in record.outputs]
-    media = [path for one in inside if (path := _inside(one, sources.dir))]
+    muxed, tracks, original = None, Tracks(tracks=[]), None
     with suppress(ReelscribeError):
-        original = jobs.movie_of(sources.dir).resolve()
-        media += [original] if original.suffix.lower() in jobs.MOVIE_SUFFIXES else []
-    sound = _inside(sources.dir / "audio" / "audio.wav", sources.dir)
-    media += [sound] if sound else []
-    listed = [sources.dir / "subtitles" / track.file for track in (sources.tracks.tracks if sources.tracks else [])]
-    subtitles = [path for one in listed if (path := _inside(one, sources.dir / "subtitles"))]
-    found = [("media", n, path) for n, path in enumerate(dict.fromkeys(media))]
-    found += [("subtitles", n, path) for n, path in enumerate(dict.fromkeys(subtitles))]
-    return {f"{kind}/{n}{path.suffix.lower()}": Served(path, _type(path)) for kind, n, path in found}
+        muxed = manifest.read(movie_dir, stage_table.find("mux"))
+    with suppress(ReelscribeError):
+        tracks = read_json(movie_dir / "subtitles" / "tracks.json", Tracks)
+    with suppress(ReelscribeError):
+        original = jobs.movie_of(movie_dir).resolve()
+    made = [_inside(movie_dir / name, movie_dir) for name in (muxed.outputs if muxed else [])]
+    movie = original if original and original.suffix.lower() in jobs.MOVIE_SUFFIXES else None
+    media = [*made, movie, _inside(movie_dir / "audio" / "audio.wav", movie_dir)]
+    folder = movie_dir / "subtitles"
+    groups = {"media": media, "subtitles": [_inside(folder / track.file, folder) for track in tracks.tracks]}
+    return {
+        f"{kind}/{n}{path.suffix.lower()}": Served(path, _TYPES.get(path.suffix.lower(), "application/octet-stream"))
+        for kind, paths in groups.items()
+        for n, path in enumerate(dict.fromkeys(filter(None, paths)))
+    }
 
 
 def _inside(path: Path, folder: Path) -> Path | None:
@@ -64,10 +70,6 @@ def _inside(path: Path, folder: Path) -> Path | None:
         known = real.suffix.lower() in _TYPES or real.suffix.lower() in jobs.MOVIE_SUFFIXES
         return real if known and real.is_file() and real.is_relative_to(folder.resolve()) else None
     return None
-
-
-def _type(path: Path) -> str:
-    return _TYPES.get(path.suffix.lower(), "application/octet-stream")
 
 
 def opened(path: Path) -> tuple[BinaryIO, os.stat_result]:

@@ -33,7 +33,7 @@ def collect(movie_dir: Path, desk: Desk, told: Mapping[str, Any]) -> dict[str, A
     """The report's data; `told` is what Reruns.tell() says."""
     sources = Sources(movie_dir)
     found = data.collect(sources)
-    media = [name for name in files.allowed(sources) if name.startswith("media/")]
+    media = [name for name in files.allowed(sources.dir) if name.startswith("media/")]
     found["videos"] = [f"./{name}" for name in media]
     spoken = sources.corrected.language if sources.corrected else ""
     for track in found["tracks"]:
@@ -64,5 +64,11 @@ def _add_words(track: dict[str, Any], sources: Sources, *, english: bool) -> Non
         span = spans.get(round(1000 * cue["start"]))
         if span and span.stop <= len(words.words):
             start, end = words.times(span)
-            text = "\n".join(line for _, line in lines_of(words, span))
-            cue["edit"] = {"start": start, "end": end, "english": english, "text": text}
+            lines = [line for _, line in lines_of(words, span)]
+            # While stages run, the words may be newer than the cues.
+            if all(_letters(line) in _letters("".join(run["text"] for run in cue["runs"])) for line in lines):
+                cue["edit"] = {"start": start, "end": end, "english": english, "text": "\n".join(lines)}
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())

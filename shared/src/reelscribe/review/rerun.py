@@ -36,7 +36,7 @@ class Reruns:
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = False
         self._edited = desk.pending()
-        self._last_edit = 0.0
+        self._last_edit = time.monotonic()
         self._movie_behind = False
         self._version = 0
         self._state: State = "idle"

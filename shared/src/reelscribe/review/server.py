@@ -13,7 +13,6 @@ from typing import Any
 
 from reelscribe import logger
 from reelscribe.errors import ReelscribeError
-from reelscribe.report.sources import Sources
 from reelscribe.review import files, page
 from reelscribe.review.desk import Desk, OutdatedError, RefusedError
 from reelscribe.review.rerun import Reruns
@@ -168,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, page.review(server.movie_dir, server.desk, told))
         elif address == "do":
             raise AnswerError(HTTPStatus.METHOD_NOT_ALLOWED, Allow="POST")
-        elif served := files.allowed(Sources(server.movie_dir)).get(address) if address.startswith(("media/", "subtitles/")) else None:
+        elif served := files.allowed(server.movie_dir).get(address) if address.startswith(("media/", "subtitles/")) else None:
             self._send_file(served)
         else:
             raise AnswerError(HTTPStatus.NOT_FOUND)
