@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from reelscribe.review.desk import Desk, with_edit
 from reelscribe.review.rerun import Reruns
 from reelscribe.review.server import Server
 from reelscribe.schemas import Speakers
+from reelscribe.stage_table import NATIVE
 
 FILM = bytes(range(256)) * 40
 SECOND = "Kathryn followed the last train."
@@ -708,3 +710,18 @@ def test_a_port_that_is_taken_and_a_movie_without_words(movie_dir: Path, capsys:
     (movie_dir / "corrected/transcript.json").unlink()
     assert main([str(movie_dir)]) == 3
     assert "run the stage post-ner first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--port", "1", "film.mp4"], 2, "--port and --no-browser go with --review DIR"),
+        (["--no-browser", "--status", "x"], 2, "--port and --no-browser go with --review DIR"),
+        (["--review", "x", "film.mp4"], 2, "take one directory and no further movie"),
+        (["--review", "nowhere"], 3, "nowhere has no movie directory yet"),
+    ],
+)
+def test_options_of_the_pipeline(tmp_path: Path, options: list[str], code: int, said: str) -> None:
+    done = subprocess.run([str(NATIVE / "pipeline.sh"), *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
