@@ -324,6 +324,7 @@ check_sample() {
 main() {
   local found=() movie code=0
   parse "$@"
+  [ -z "$sample" ] || check_sample
   if [ "$mode" = doctor ]; then
     "$native/setup_venvs.sh" </dev/null
     core doctor ${json:+"$json"}
@@ -334,7 +335,6 @@ main() {
   [ -z "$resume" ] || [ ${#movies[@]} -eq 0 ] || fail 2 "--resume, --status, --corrections and --review take one directory and no further movie"
   [ ${#decisions[@]} -eq 0 ] || [ "$mode" = corrections ] || fail 2 "--undo, --reject, --accept and --forget go with --corrections DIR"
   [ ${#serving[@]} -eq 0 ] || [ "$mode" = review ] || fail 2 "--port and --no-browser go with --review DIR"
-  [ -z "$sample" ] || check_sample
   trap on_signal INT TERM HUP
   trap give_back EXIT
   attend "$native/setup_venvs.sh" --watch $$ core

@@ -215,6 +215,7 @@ def test_a_sample_that_fails_has_its_code_and_goes_on_with_the_same_command(pipe
         (["--sample="], "--sample needs a length"),
         (["--sample", "5m", "--only", "asr"], "leave out --from"),
         (["--sample", "5m", "--dry-run"], "--sample takes a movie"),
+        (["--sample", "5m", "--doctor"], "--sample takes a movie"),
         (["--sample", "5m", "--resume", "out/A_Movie"], "--sample takes a movie"),
     ],
 )
