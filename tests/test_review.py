@@ -546,6 +546,40 @@ def test_two_speakers_keep_their_lines(movie_dir: Path, pipeline: Path) -> None:
     served.close()
 
 
+def translate(folder: Path) -> None:
+    """Makes the movie French, with English under every segment."""
+    for name in ("transcription/transcript.json", "corrected/transcript.json"):
+        shown = json.loads((folder / name).read_text())
+        english = [
+            {**s, "text": "in English", "words": [{**w, "word": f"e{n}"} for n, w in enumerate(s["words"])]} for s in shown["segments"]
+        ]
+        write_json(folder / name, {**shown, "language": "fr", "translation": english})
+    quality = json.loads((folder / "subtitles/qc.json").read_text())
+    (track,) = quality["tracks"]
+    write_json(folder / "subtitles/qc.json", {**quality, "tracks": [{**track, "language": "fr"}, {**track, "language": "en"}]})
+    texts = [" ".join(f"e{n}" for n in range(len(line.text.split()))) for line in LINES]
+    lines = [Line(text, line.start, line.end) for text, line in zip(texts, LINES, strict=True)]
+    (folder / "subtitles/A_Movie.fr.srt").write_text(report_movie.srt(LINES))
+    (folder / "subtitles/A_Movie.en.srt").write_text(report_movie.srt(lines))
+    french = {**report_movie.track("srt", 4), "language": "fr", "title": "French", "file": "A_Movie.fr.srt"}
+    write_json(folder / "subtitles/tracks.json", {"tracks": [french, report_movie.track("srt", 4)]})
+
+
+def test_the_english_of_a_foreign_movie_is_edited_apart(movie_dir: Path, pipeline: Path) -> None:
+    translate(movie_dir)
+    served = Served(movie_dir, pipeline)
+    tracks = {track["language"]: track["cues"] for track in served.ask("GET", "data").json["tracks"]}
+    assert [tracks[language][1]["edit"]["english"] for language in ("fr", "en")] == [False, True]
+    cue = tracks["en"][1]["edit"]
+    assert (
+        served.do({"do": "text", "english": True, "start": cue["start"], "end": cue["end"], "was": cue["text"], "text": "New."}).status
+        == 200
+    )
+    (edit,) = edits.read(movie_dir).edits
+    assert (edit.english, edit.heard) == (True, cue["text"].split())
+    served.close()
+
+
 def test_an_edit_within_another_or_beside_it_takes_nothing_away() -> None:
     def edit(number: str, start: float, end: float, text: str = "x", *, english: bool = False) -> Edit:
         return Edit(id=number, start=start, end=end, heard=["a"], heard_start=start, was=number, text=text, english=english)

@@ -35,9 +35,9 @@ def collect(movie_dir: Path, desk: Desk, told: Mapping[str, Any]) -> dict[str, A
     found = data.collect(sources)
     media = [name for name in files.allowed(sources.dir) if name.startswith("media/")]
     found["videos"] = [f"./{name}" for name in media]
-    spoken = sources.corrected.language if sources.corrected else ""
+    translated = bool(sources.corrected and sources.corrected.translation and sources.corrected.language != "en")
     for track in found["tracks"]:
-        _add_words(track, sources, english=bool(sources.corrected and sources.corrected.translation) and track["language"] != spoken)
+        _add_words(track, sources, english=translated and track["language"] == "en")
     return {**found, "review": review(movie_dir, desk, told)}
 
 

@@ -20,7 +20,8 @@ from reelscribe.review.rerun import Reruns
 HOST = "127.0.0.1"
 _MAX_BODY = 64 << 10
 _MAX_CONNECTIONS = 32
-_PATIENCE_S = 60  # a connection on which nothing happens ends; a film that is paused is asked for again
+_PATIENCE_S = 60  # a connection on which nothing happens ends
+_PAUSED_S = 900  # but for a film that is paused; later it is asked for again
 _SAFE = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -228,7 +229,9 @@ class Handler(BaseHTTPRequestHandler):
             if self.command == "HEAD":
                 return
             sent = 0
+            self.connection.settimeout(_PAUSED_S)
             for block in files.blocks(f, span):
                 self.wfile.write(block)
                 sent += len(block)
+            self.connection.settimeout(_PATIENCE_S)
             self.close_connection = self.close_connection or sent < len(span)

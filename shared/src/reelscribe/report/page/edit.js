@@ -227,6 +227,7 @@ function startReview() {
   // Before the table's own keys, which go to the cue: both happen.
   list.addEventListener("keydown", (event) => event.key === "Enter" && rowOf(event.target) && edit(rowOf(event.target)), true);
   addEventListener("beforeunload", (event) => isWriting() && event.preventDefault());
+  byId("help").querySelector("dl").append(make("dt", {}, make("kbd", {}, "Enter")), make("dd", {}, "On a cue: edit it; again: save it"), make("dt", {}, make("kbd", {}, "Esc")), make("dd", {}, "Leave the cue as it was"));
   document.body.classList.add("editable");
   showReview();
   showState();
