@@ -186,7 +186,8 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
                 done = checkpoints.write_aligned(chunk, done, aligned.windows, aligned.failures)
             ctx.add_output(checkpoints.path(chunk))
             if done.degraded:
-                ctx.fallback(f"chunk {chunk.id} ({chunk.start:.0f}–{chunk.end:.0f} s) was decoded with less: {', '.join(done.degraded)}")
+                less = "was decoded with less" if done.decoded.degraded else "keeps word times of its engine"
+                ctx.fallback(f"chunk {chunk.id} ({chunk.start:.0f}–{chunk.end:.0f} s) {less}: {', '.join(done.degraded)}")
             yield done
         ctx.note("startup_s", round(decoding.startup_s + aligner.startup_s, 1))
 
