@@ -481,7 +481,7 @@ def test_every_command_of_the_readme_is_run_by_a_test() -> None:
 
 def test_the_first_screen_names_both_commands() -> None:
     first = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:25])
-    assert "./native/pipeline.sh examples/station.mp4" in first
+    assert "./native/pipeline.sh --env examples/station.env examples/station.mp4" in first
     assert "./tests/run.sh" in first
 
 
