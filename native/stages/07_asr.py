@@ -269,7 +269,7 @@ def refuse_holes(plan: Plan, decoded: list[DecodedChunk]) -> None:
 
 
 def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend, options: Options) -> Transcript:
-    """All segments in order, numbered; translated ones with the numbers of the words they cover."""
+    """All segments in order, numbered; translated ones with the numbers of the words they cover. Where only English is spoken, none are."""
     segments: list[Segment] = []
     translation: list[Segment] = []
     words = 0
@@ -283,7 +283,7 @@ def to_transcript(plan: Plan, decoded: list[DecodedChunk], backend: Backend, opt
     found = backend.engine
     return Transcript(
         segments=segments,
-        translation=translation if options.translate else None,
+        translation=translation if options.translate and any(w.language not in (None, "", "en") for w in windows) else None,
         language=languages.spoken(windows, plan) or default_language(options),
         engine=found.name,
         model=found.model,

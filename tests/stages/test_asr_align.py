@@ -204,6 +204,14 @@ def test_a_translation_moves_with_the_words_it_covers():
     assert align_times.retimed(unlinked, aligned) == unlinked
 
 
+def test_what_was_said_in_english_is_its_own_translation_with_the_times_of_its_words():
+    english = segment(0, 1.0, 3.0, "yes sir")
+    (aligned,) = judged([[(1.4, 1.8), (2.4, 2.8)]], english)
+    (own,) = align_times.retimed([english.model_copy(update={"source": (0, 1)})], [aligned])
+    assert times_of(own) == times_of(aligned) == [(1.4, 1.8), (2.4, 2.8)]
+    assert own == aligned.model_copy(update={"source": (0, 1)})
+
+
 @given(st.lists(st.lists(st.one_of(st.none(), st.tuples(st.floats(-1, 22), st.floats(-1, 22))), min_size=3, max_size=3), max_size=4))
 def test_whatever_an_aligner_says_words_are_all_there_and_in_order(times):
     engine = [segment(n, 4.0 * n, 4.0 * n + 3, "one two — ") for n in range(len(times))]

@@ -272,6 +272,14 @@ def test_hindi_is_translated_and_english_between_it_keeps_its_language(run_whisp
     assert covered == [s.text for s in found.segments]
 
 
+def test_a_film_in_english_has_no_translation(run_whisper, movie_dir, write_inputs, station):  # noqa: F811
+    write_inputs(station[: 16000 * 28], [(3, 26)], [(3, 26)], terms=[[]] * 3)
+    run_whisper("whisperx", "--translate")
+    found = transcript(movie_dir)
+    assert found.language == "en" and found.segments
+    assert found.translation is None, "or it would have a second track of English subtitles"
+
+
 # -- long films ---------------------------------------------------------------------------------------------------------
 
 

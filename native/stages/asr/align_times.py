@@ -33,7 +33,12 @@ def timed(segments: Sequence[Segment], times: Mapping[int, Sequence[Time]], spee
 
 
 def retimed(translation: Sequence[Segment], aligned: Sequence[Segment]) -> list[Segment]:
-    """Translated segments of a window with the times of the words that each covers (Segment.source), where those were aligned."""
+    """Translated segments of a window with the times of the words that each covers (Segment.source), where those were aligned.
+
+    What was said in English is its own translation, and has the very words that were aligned.
+    """
+    if [s.text for s in translation] == [s.text for s in aligned]:
+        return [own.model_copy(update={"source": s.source}) for own, s in zip(aligned, translation, strict=True)]
     words = [word for segment in aligned for word in segment.words]
     result = []
     for segment in translation:
