@@ -110,6 +110,7 @@ def test_the_end_of_a_sentence_parts_two_speakers_within_a_moment() -> None:
     ("word", "parts", "key"),
     [
         ("Jaidev", ("", "Jaidev", "", ""), "jaidev"),
+        ("Jaidev-ji's,", ("", "Jaidev", "-ji's", ","), "jaidev"),
         ("“Jaidev’s,”", ("“", "Jaidev", "’s", ",”"), "jaidev"),
         ("O'Brien!", ("", "O'Brien", "", "!"), "obrien"),
         ("José-Luis", ("", "José-Luis", "", ""), "joseluis"),
@@ -119,14 +120,24 @@ def test_the_end_of_a_sentence_parts_two_speakers_within_a_moment() -> None:
 )
 def test_a_word_is_taken_apart(word: str, parts: tuple[str, ...], key: str) -> None:
     token = parse(word)
-    assert (token.lead, token.core, token.possessive, token.trail) == parts
+    assert (token.lead, token.core, token.ending, token.trail) == parts
     assert token.key == key
 
 
 @given(st.text(max_size=12))
 def test_the_parts_of_any_text_are_the_text(text: str) -> None:
     token = parse(text)
-    assert token.lead + token.core + token.possessive + token.trail == text
+    assert token.lead + token.core + token.respect + token.possessive + token.trail == text
+
+
+@pytest.mark.parametrize("word", ["Rathor—he", "Rathor,he", "Jai--wait", "wait...Jai", "(Jai)(Karl)", "home.Jai"])
+def test_words_without_a_space_between_them_are_several(word: str) -> None:
+    assert parse(word).several
+
+
+@pytest.mark.parametrize("word", ["Rathor—", "Anne-Marie", "O’Brien's", "J.K.", "J.K", "रा\u200dम", "3.5", "Dr.", "col·lecció"])
+def test_a_word_is_one(word: str) -> None:
+    assert not parse(word).several
 
 
 def test_folding_keeps_the_vowel_signs_that_tell_hindi_words_apart() -> None:
@@ -194,6 +205,10 @@ def test_a_name_spelt_wrong_is_known(heard: str, name: str, rule: str) -> None:
         ("dashboard", "Dashwood", "common word"),
         ("khans", "Khan", "common word"),
         ("rathores", "Rathore", "inflected"),
+        ("rathors", "Rathore", "inflected"),
+        ("vikrant", "Vikram", "another word"),
+        ("rathod", "Rathore", "another word"),
+        ("lorenza", "Lorenzo", "another word"),
         ("simrun", "Imran", "too different"),
         ("rathor2", "Rathore", "number"),
         ("amanpreet", "Manpreet", "another word"),
@@ -211,6 +226,12 @@ def test_a_guard_with_a_name_keeps_a_right_word_right(heard: str, name: str, why
 def test_capitals_tell_a_rare_word_from_a_rare_name() -> None:
     assert decided("devereux", "Devereaux", case=1) == (True, "spelling")
     assert decided("devereux", "Devereaux", case=-1) == (False, "common word")
+
+
+def test_the_other_gender_of_a_name_is_another_name_and_what_nobody_is_called_is_not() -> None:
+    assert decided("giulio", "Giulia", case=1) == (False, "another word")
+    assert decided("manish", "Manisha", case=1) == (False, "another word")
+    assert decided("adita", "Aditi", case=1) == (True, "spelling")
 
 
 def test_doubt_tips_the_scale() -> None:
@@ -242,6 +263,8 @@ def corrected(text: str, glossary: Glossary, *, cased: bool | None = None, score
         ("WHERE IS RATHOR NOW", "WHERE IS RATHORE NOW"),
         ("(Rathor!) he cried", "(Rathore!) he cried"),
         ("is rathore here", "is Rathore here"),
+        ("is Rathor-ji here, Jay Dev-ji's friend", "is Rathore-ji here, Jaidev-ji's friend"),
+        ("Wait—Rathor—he is here, Rathor,he", "Wait—Rathor—he is here, Rathor,he"),
         ("Jay, Dev came too.", "Jay, Dev came too."),
         ("The Rathores are here with Rathore.", "The Rathores are here with Rathore."),
     ],
@@ -268,6 +291,20 @@ def test_the_users_own_replacement_beats_every_guard() -> None:
     after, ledger = corrected("Can and Jay came, and jay's dog", glossary_of("Jaidev", rules=[("Jay", "Jai"), ("Can", "Khan")]))
     assert after.text == "Khan and Jai came, and Jai's dog"
     assert {c.rule for c in ledger.corrections} == {"user"}
+
+
+def test_the_users_lines_about_a_possessive_hold_for_it_alone() -> None:
+    rules = [("Jay's", "Jai's"), ("Marwick's Bar", "Merrick's Bar")]
+    after, _ = corrected("At Jay's, Jay came to Marwick's Bar", glossary_of("Jaidev", rules=rules))
+    assert after.text == "At Jai's, Jay came to Merrick's Bar"
+    assert corrected("Rathor's and Rathor", glossary_of("Rathore", never=["Rathor's"]))[0].text == "Rathor's and Rathore"
+
+
+def test_thousands_of_the_users_lines_are_looked_up() -> None:
+    rules = [(f"nam{i} x", f"Name{i}") for i in range(20_000)]
+    glossary = glossary_of("Rathore", rules=rules, never=[f"zork{i}" for i in range(20_000)])
+    after, _ = corrected("Then nam7 x met Rathor and zork9", glossary)
+    assert after.text == "Then Name7 met Rathore and zork9"
 
 
 def test_names_in_a_script_without_capitals_are_mended_too() -> None:

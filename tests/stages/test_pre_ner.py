@@ -762,6 +762,17 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     assert user.never == ["Hope"]
 
 
+def test_a_joiner_is_part_of_a_word(tmp_path: Path) -> None:
+    assert [term.text for term in read(tmp_path, "र्\u200dयाल\nعلی\u200cرضا\n").terms] == ["र्\u200dयाल", "علی\u200cرضا"]
+
+
+def test_thousands_of_lines_take_no_longer_each(tmp_path: Path) -> None:
+    lines = [f"nam{i} => Name{i}" for i in range(20_000)]
+    assert len(read(tmp_path, "\n".join(lines)).replacements) == 20_000
+    with pytest.raises(BadInputError, match="line 20001: 'NAM7' is already replaced by 'Name7'"):
+        read(tmp_path, "\n".join([*lines, "NAM7 => Other"]))
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -771,6 +782,7 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
         ("Jai => Jai", "'Jai' is replaced by itself"),
         ("one => Two", "'one' is already replaced by 'One'"),
         ("!", "a word is missing"),
+        ("!jay => Jai", "a word to leave alone and a replacement at once"),
         ("***", "'***' is no word"),
         ("00:10:00-00:20:00", "a word is missing"),
         ("00:20:00-00:10:00 x", "00:20:00-00:10:00 ends before it starts"),

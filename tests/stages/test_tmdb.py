@@ -434,6 +434,7 @@ def echoing(handler: _Handler) -> None:
         pytest.param((418, {}, b""), "TMDB gives no answer (HTTP 418)", id="another status"),
         pytest.param((200, {}, b"<html>Log in to this hotel's network</html>"), "is not what its documentation promises", id="HTML"),
         pytest.param((200, {}, b'{"results": {"id": "x"}}'), "is not what its documentation promises", id="another shape"),
+        pytest.param((200, {}, b'{"results": [], "page": NaN}'), "is not what its documentation promises", id="not a number"),
         pytest.param((200, {}, b"[" * 100_000), "is not what its documentation promises", id="deep nesting"),
         pytest.param((200, {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08"), "is not what its documentation promises", id="compressed"),
         pytest.param(endless, "TMDB's answer is larger than 8 MiB", id="endless"),
@@ -447,6 +448,14 @@ def test_a_failing_tmdb_is_said_and_stops_nothing(ask: Any, tmdb: FakeTmdb, repl
     metadata, said = ask("--tmdb-timeout-s=0.5")
     assert f"{expected}: the movie is described by file name" in said
     assert (metadata["title"], metadata["year"]) == ("The Night Train", 2006)
+
+
+def test_half_characters_in_an_answer_or_a_file_stop_nothing(ask: Any, tmdb: FakeTmdb, movie: Path) -> None:
+    tmdb.movies = [{**NIGHT_TRAIN, "title": "The Night \ud800Train", "overview": "\udfff", "keywords": {"keywords": [{"name": "\ud83d"}]}}]
+    (movie.parent / "movie.json").write_text('{"overviews": {"\\ud800": "plot"}}', encoding="utf-8")
+    metadata, said = ask()
+    assert metadata["title"] == metadata["candidates"][0]["title"] == "The Night Train"
+    assert "warning" not in said
 
 
 def test_nobody_listening_is_said_and_stops_nothing(ask: Any) -> None:
@@ -586,6 +595,12 @@ READS_A_FILE = '<!DOCTYPE m [<!ENTITY f SYSTEM "file:///etc/hostname">]><movie><
         ("movie.json", '{"title": ', "movie.json is not used: it is not JSON"),
         ("movie.json", "[" * 100_000, "movie.json is not used: it is not JSON"),
         ("movie.json", '{"cast": "Jai"}', "movie.json is not used: cast: Input should be a valid list"),
+        ("movie.json", '{"runtime_min": NaN}', "movie.json is not used: it is not JSON (NaN is no number)"),
+        ("movie.json", '{"runtime_min": 1e999}', "movie.json is not used: it is not JSON (1e999 is no number)"),
+        ("movie.json", '{"runtime_min": -5}', "movie.json is not used: runtime_min: '-5.0' cannot be"),
+        ("movie.json", '{"year": 12}', "movie.json is not used: year: '12' cannot be"),
+        ("movie.json", '{"tmdb_id": -1}', "movie.json is not used: tmdb_id: '-1' cannot be"),
+        ("movie.json", '{"imdb_id": "../../account"}', "movie.json is not used: imdb_id: '../../account' cannot be"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_a_line(tmp_path: Path, name: str, content: str, expected: str) -> None:
@@ -658,3 +673,4 @@ def test_the_first_source_that_knows_wins_and_is_named() -> None:
 def test_texts_are_tidied() -> None:
     assert tidy("e\u0301 \n x\u202e\x00\u200by") == "é xy"
     assert tidy("क\u094d\u200dष") == "क\u094d\u200dष"  # a joiner is part of the word
+    assert tidy({"\ud800a": list(range(5000))}) == {"a": list(range(1000))}

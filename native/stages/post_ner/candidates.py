@@ -31,7 +31,7 @@ def stretches(tokens: Sequence[Token]) -> Iterator[Stretch]:
     for first in range(len(tokens)):
         keys: Keys = ()
         for last in range(first, min(first + MAX_HEARD, len(tokens))):
-            if not tokens[last].key or (last > first and not touching(tokens[last - 1], tokens[last])):
+            if not tokens[last].key or tokens[last].several or (last > first and not touching(tokens[last - 1], tokens[last])):
                 break
             keys = (*keys, tokens[last].key)
             yield Stretch(first, last, keys)
@@ -39,7 +39,7 @@ def stretches(tokens: Sequence[Token]) -> Iterator[Stretch]:
 
 def touching(token: Token, after: Token) -> bool:
     """Whether no punctuation stands between the two."""
-    return bool(token.key and after.key) and not (token.trail or token.possessive or after.lead)
+    return bool(token.key and after.key) and not (token.trail or token.ending or after.lead)
 
 
 def near(heard: Iterable[Keys], targets: Sequence[Target], usage: Usage) -> dict[Keys, list[Target]]:

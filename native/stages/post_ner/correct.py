@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from post_ner.candidates import Keys, Stretch, near, stretches, touching
+from post_ner.candidates import Keys, Stretch, near, stretches
 from post_ner.context import Film
 from post_ner.decision import MARGIN, THRESHOLD, Decision, Heard, decide
 from post_ner.frequency import Usage
+from post_ner.phrases import Phrases, keys_of
 from post_ner.rewrite import Change, applied, entries, identity
 from post_ner.targets import Target, from_glossary
-from post_ner.tokens import Token, fold, parse
+from post_ner.tokens import Token, parse
 from reelscribe.reviewed import Decisions
 from reelscribe.schemas import Correction, Corrections, Glossary, Segment, Word
 
@@ -31,11 +32,11 @@ class Corrector:
         for target in self._targets:
             if len(target.words) == 1:
                 self._known[target.key].append(target)
-        self._never = [keys for text in glossary.never if (keys := _keys(text))]
-        self._user = _replacements((r.wrong, r.right) for r in glossary.replacements)
+        self._never = Phrases(map(keys_of, glossary.never))
+        self._user = Replacements((r.wrong, r.right) for r in glossary.replacements)
         decisions = decisions or Decisions()
-        self._accepted = _replacements(decisions.accepted)
-        self._rejected = {_keys(text) for text in decisions.rejected}
+        self._accepted = Replacements(decisions.accepted)
+        self._rejected = {keys_of(text) for text in decisions.rejected}
         self._undone = {c.id for c in decisions.places.undone}
         self._places = decisions.places.accepted
 
@@ -72,9 +73,9 @@ class Corrector:
                     chosen.append(change)
 
         choose(self._in_place(words))
-        choose(_replaced(self._user, tokens, "user"))
+        choose(self._user.changes(tokens, "user"))
         taken.update(self._left_alone(tokens))
-        choose(_replaced(self._accepted, tokens, "accepted"))
+        choose(self._accepted.changes(tokens, "accepted"))
         choose(sorted(found, key=lambda c: (-c.scores["score"], c.first, c.last)))
         real = [c for c in chosen if tuple(token.core for token in tokens[c.first : c.last + 1]) != c.words]
         refused = [c for c in real if self._is_refused(c, words, tokens)]
@@ -98,13 +99,13 @@ class Corrector:
 
     def _left_alone(self, tokens: Sequence[Token]) -> set[int]:
         """Words of `!never` lines."""
-        return {first + i for text in self._never for first in _found(text, tokens) for i in range(len(text))}
+        return {first + i for first, keys in self._never.found(tokens) for i in range(len(keys))}
 
     def _rewritten(self, tokens: Sequence[Token]) -> Iterator[Change]:
         """Names that are spelt right but not written right (rathore, Jose, Jai-dev), unless they are ordinary words too."""
         for index, token in enumerate(tokens):
             written = self._known.get(token.key)
-            if not written or token.core in (t.words[0] for t in written) or _shouted(token.core):
+            if not written or token.several or token.core in (t.words[0] for t in written) or _shouted(token.core):
                 continue
             if self._usage.zipf(token.core.casefold()) < _ORDINARY_ZIPF:
                 yield Change(index, index, written[0].words, "writing", {"score": 1.0})
@@ -156,28 +157,17 @@ def is_cased(segments: Sequence[Segment]) -> bool:
     return 0 < capitals < 1.5 * sum(first.islower() for first in firsts)
 
 
-def _replacements(pairs: Iterable[tuple[str, str]]) -> dict[Keys, tuple[str, ...]]:
-    return {keys: tuple(right.split()) for wrong, right in pairs if right.strip() and (keys := _keys(wrong))}
+class Replacements:
+    """`wrong => right`."""
 
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._right = {keys: tuple(right.split()) for wrong, right in pairs if right.strip() and (keys := keys_of(wrong))}
+        self._wrong = Phrases(self._right)
 
-def _replaced(replacements: Mapping[Keys, tuple[str, ...]], tokens: Sequence[Token], rule: str) -> Iterator[Change]:
-    """`wrong => right`, the longest first."""
-    for wrong in sorted(replacements, key=lambda w: (-len(w), w)):
-        for first in _found(wrong, tokens):
-            yield Change(first, first + len(wrong) - 1, replacements[wrong], rule, {"score": 1.0})
-
-
-def _keys(text: str) -> Keys:
-    """The folded words of `text`."""
-    return tuple(key for word in text.split() if (key := fold(word)))
-
-
-def _found(keys: Keys, tokens: Sequence[Token]) -> Iterator[int]:
-    """Where `keys` stand in a row with nothing between them."""
-    for first in range(len(tokens) - len(keys) + 1):
-        row = tokens[first : first + len(keys)]
-        if all(token.key == key for token, key in zip(row, keys, strict=True)) and all(map(touching, row, row[1:])):
-            yield first
+    def changes(self, tokens: Sequence[Token], rule: str) -> Iterator[Change]:
+        """All there are, the longest first."""
+        for first, keys in self._wrong.found(tokens):
+            yield Change(first, first + len(keys) - 1, self._right[keys], rule, {"score": 1.0})
 
 
 def _shouted(core: str) -> bool:

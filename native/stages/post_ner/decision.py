@@ -40,6 +40,7 @@ COMMON_ZIPF = {1: 2.7, 0: 2.0, -1: 1.5}
 CONTENT_ZIPF = 5.0  # above: he, the, would, go … which no name is made of
 NON_WORD_ZIPF = 2.0
 RARE_ZIPF = 3.0
+WRITTEN_ZIPF = 1.4  # somebody is called so: Vikrant, Rathod, Lorenza
 SPOKEN_WEIGHT = 0.2  # below are actors and crew, whom nobody talks of
 CLEAR_SPELLING = 0.8
 SIMILAR_SOUND = 0.8
@@ -152,17 +153,27 @@ def _edits_allowed(heard: str, target: str) -> int:
 
 
 def _inflected(heard: str, target: str, usage: Usage) -> bool:
-    """Whether `heard` is the target with an ending: Khans, Indian, Londoner are words of their own."""
+    """Whether `heard` is the target with an ending, misspelt or not: Khans, Rathors, Indian, Londoner are words of their own."""
+    if heard.endswith("s") and not target.endswith("s") and same_sound(heard[:-1], target) and not same_sound(heard, target):
+        return True
     ending = heard[len(target) :]
     return heard.startswith(target) and ending in (_ENDINGS if usage.zipf(heard) > 0 else _PLURALS)
 
 
 def _another_word(heard: str, target: str, usage: Usage) -> bool:
-    """Whether `heard` begins otherwise, or is in use and sounds otherwise: Simran is not Imran, Cassian not Caspian."""
+    """Whether `heard` begins otherwise, or is in use and sounds or ends otherwise: Simran is not Imran, Rathod not Rathore."""
     codes = zip(_codes(heard), _codes(target), strict=True)
     if all(_initial(a) != _initial(b) for a, b in codes):
         return True
-    return usage.zipf(heard) >= NON_WORD_ZIPF and sound(heard, target) < SIMILAR_SOUND
+    if usage.zipf(heard) < WRITTEN_ZIPF:
+        return False
+    return sound(heard, target) < SIMILAR_SOUND or _another_gender(heard, target)
+
+
+def _another_gender(heard: str, target: str) -> bool:
+    """Whether one of the two ends on a or o and the other does not: Giulia and Giulio, Manisha and Manish."""
+    ends = [word[-1:] if word[-1:] in "ao" else "" for word in (heard, target)]
+    return ends[0] != ends[1]
 
 
 def _initial(code: str) -> str:

@@ -79,10 +79,12 @@ def identity(change: Change, words: Sequence[Word]) -> str:
 
 
 def _dressed(words: Sequence[str], tokens: Sequence[Token]) -> list[str]:
-    """`words` with the punctuation and the possessive of the `tokens` they replace."""
+    """`words` with the punctuation and the ending (-ji, 's) of the `tokens` they replace; an ending that they have is not doubled."""
     new = list(words)
     new[0] = tokens[0].lead + new[0]
-    new[-1] += tokens[-1].possessive + tokens[-1].trail
+    last = tokens[-1]
+    has_it = last.ending and new[-1].casefold().replace("’", "'").endswith(last.ending.casefold().replace("’", "'"))
+    new[-1] += ("" if has_it else last.ending) + last.trail
     return new
 
 

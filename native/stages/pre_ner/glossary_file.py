@@ -22,6 +22,7 @@ SOURCE = "user"
 WEIGHT = 1.0
 _MAX_BYTES = 1 << 20
 _MAX_CHARACTERS = 100
+_JOINERS = re.compile("[\u200c\u200d]")  # letters of Indic scripts and of Persian are joined and parted by them
 _COMMENT = re.compile(r"(^|\s)#(\s.*)?$|^#.*")
 _TIME = r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2}(?:[.,]\d{1,3})?)"
 _RANGE = re.compile(rf"{_TIME}\s*[-–]\s*{_TIME}(?:\s+|$)")
@@ -35,6 +36,7 @@ class UserGlossary:
         self.terms: list[Term] = []
         self.replacements: list[Replacement] = []
         self.never: list[str] = []
+        self.right: dict[str, str] = {}  # by the folded wrong side
 
 
 def without_reviews(path: Path | None) -> str | None:
@@ -85,6 +87,8 @@ class _Line:
         start, end, rest = self._time_range(entry)
         if rest.startswith("!"):
             self._refuse_time(start, "a word to leave alone")
+            if "=>" in rest:
+                self._fail("a word to leave alone and a replacement at once", "write !never or wrong => right")
             glossary.never.append(self._checked(rest[1:]))
         elif "=>" in rest:
             self._refuse_time(start, "a replacement")
@@ -118,7 +122,7 @@ class _Line:
         wrong, right = (self._checked(side) for side in sides)
         if wrong == right:
             self._fail(f"{wrong!r} is replaced by itself", "write wrong => right")
-        known = next((r.right for r in glossary.replacements if r.wrong.casefold() == wrong.casefold()), right)
+        known = glossary.right.setdefault(wrong.casefold(), right)
         if known != right:
             self._fail(f"{wrong!r} is already replaced by {known!r}", "keep one of the two lines")
         glossary.replacements.append(Replacement(wrong=wrong, right=right))
@@ -136,7 +140,7 @@ class _Line:
             )
         if len(text) > _MAX_CHARACTERS:
             self._fail(f"a term of {len(text)} characters", f"a term has at most {_MAX_CHARACTERS}")
-        if not text.isprintable():
+        if not _JOINERS.sub("", text).isprintable():
             self._fail("control characters", "save the file as plain text")
         return text
 

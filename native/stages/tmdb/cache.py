@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from reelscribe.artifacts import write_json
 from reelscribe.errors import OutOfSpaceError
+from tmdb.fields import parsed
 
 
 class AnswerCache:
@@ -36,7 +36,7 @@ class AnswerCache:
 
     def _entry(self, path: Path, request: str) -> dict[str, Any] | None:
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
+            entry = parsed(path.read_text(encoding="utf-8"))
             age = datetime.now(timezone.utc) - datetime.fromisoformat(entry["fetched"])
             usable = entry["request"] == request and "answer" in entry
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -52,8 +52,8 @@ class AnswerCache:
             path = _path(folder, request)
             if only_missing and path.exists():
                 continue
-            # A cache that cannot be written (a home that is read-only or full) must not stop anything.
-            with suppress(OSError, OutOfSpaceError):
+            # A cache that cannot be written (a home that is read-only or full, a text that is none) must not stop anything.
+            with suppress(OSError, OutOfSpaceError, ValueError):
                 write_json(path, entry)
 
 

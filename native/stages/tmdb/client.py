@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from contextlib import suppress
@@ -21,6 +20,7 @@ from requests.auth import AuthBase
 from reelscribe import logger
 from tmdb.answers import Answer
 from tmdb.cache import AnswerCache
+from tmdb.fields import parsed, tidy
 
 Model = TypeVar("Model", bound=Answer)
 _ATTEMPTS = 4
@@ -81,12 +81,12 @@ class Client:
         kept = self.cache.get(request)
         with suppress(ValidationError):
             if kept is not None:
-                return model.model_validate(kept)
+                return model.model_validate(tidy(kept))
         if not self.online:
             raise NotCachedError("TMDB's answer is not in the cache")
         content = self._patiently(path, params)
         try:
-            raw = json.loads(content)
+            raw = tidy(parsed(content))
             answer = model.model_validate(raw)
         except (ValueError, RecursionError) as error:
             raise TmdbError(f"TMDB's answer to {path} is not what its documentation promises") from error

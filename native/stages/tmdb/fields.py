@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from reelscribe.schemas import Metadata
 # Zero-width (non-)joiners belong to words of Indic scripts and of Persian; every other invisible character goes.
 _JOINERS = "\u200c\u200d"
 _MAX_CHARACTERS = 5000
+_MAX_ITEMS = 1000  # of a cast, say
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,26 @@ def merge(sources: Iterable[Source]) -> Metadata:
     return Metadata.model_validate({**values, "sources": dict(sorted(said_by.items()))})
 
 
+def parsed(content: str | bytes) -> Any:
+    """JSON with finite numbers, as the standard has it. Raises ValueError, RecursionError."""
+
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise ValueError(f"{number} is no number")
+        return value
+
+    return json.loads(content, parse_float=finite, parse_constant=finite)
+
+
 def tidy(value: Any) -> Any:
-    """The same value with every text in NFC, on one line, without control or direction-changing characters, of sane length."""
+    """The same value with every text in NFC, on one line, without control or direction-changing characters; all of sane length."""
     if isinstance(value, str):
         visible = (c if c in _JOINERS or unicodedata.category(c)[0] != "C" or c.isspace() else "" for c in value[:_MAX_CHARACTERS])
         return unicodedata.normalize("NFC", " ".join("".join(visible).split()))
     if isinstance(value, dict):
-        return {key: tidy(item) for key, item in value.items()}
+        return {tidy(key): tidy(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [tidy(item) for item in value]
+        return [tidy(item) for item in value[:_MAX_ITEMS]]
     return value
 
 

@@ -6,21 +6,29 @@ They come from strangers: bounded in size, no entities or document types, and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reelscribe.schemas import Metadata
-from tmdb.fields import Source, year_of
+from tmdb.fields import Source, parsed, year_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _MAX_BYTES = 2 << 20
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_TMDB_PAGE = re.compile(r"themoviedb\.org/movie/(\d{1,9})")
+_TMDB_PAGE = re.compile(r"themoviedb\.org/movie/([1-9][0-9]{0,8})")
 _JOBS = frozenset({"Director", "Writer", "Producer", "Composer", "Creator"})
-_IMDB_PAGE = re.compile(r"imdb\.com/title/(tt\d{7,9})")
+_IMDB_ID = r"tt[0-9]{7,9}"
+_IMDB_PAGE = re.compile(rf"imdb\.com/title/({_IMDB_ID})")
+# What goes into addresses at TMDB, or is counted with.
+_POSSIBLE: dict[str, Callable[[Any], bool]] = {
+    "year": lambda year: year_of(str(year)) == year,
+    "runtime_min": lambda minutes: 0 < minutes < 10_000,
+    "tmdb_id": lambda number: 0 < number < 10**9,
+    "imdb_id": lambda text: bool(re.fullmatch(_IMDB_ID, text)),
+}
 
 
 class SidecarError(Exception):
@@ -56,12 +64,10 @@ def read(path: Path) -> Source:
 
 def _json(name: str, content: bytes) -> dict[str, Any]:
     """The fields of Metadata, each of them optional."""
-    import json
-
     from pydantic import ValidationError
 
     try:
-        found = json.loads(content)
+        found = parsed(content)
         if not isinstance(found, dict):
             raise SidecarError(f"{name} is not used: it holds no JSON object")
         fields = Metadata.model_validate({"title": "", **found}).model_dump(exclude_unset=True)
@@ -71,6 +77,9 @@ def _json(name: str, content: bytes) -> dict[str, Any]:
         raise SidecarError(f"{name} is not used: {where}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
         raise SidecarError(f"{name} is not used: it is not JSON ({error})") from error
+    for field, possible in _POSSIBLE.items():
+        if (value := fields.get(field)) is not None and not possible(value):
+            raise SidecarError(f"{name} is not used: {field}: {str(value)[:40]!r} cannot be")
     for written_by_us in ("sources", "candidates"):
         fields.pop(written_by_us, None)
     return fields
@@ -118,7 +127,7 @@ def _parse(name: str, content: bytes) -> Element:
 def _movie(root: Element) -> dict[str, Any]:
     ids = {str(e.get("type", "")).lower(): _text(e) for e in root.iter("uniqueid")}
     tmdb_id = ids.get("tmdb") or _first(root, "tmdbid")
-    imdb_id = next((i for i in (ids.get("imdb"), _first(root, "imdbid"), _first(root, "id")) if i and re.fullmatch(r"tt\d{7,9}", i)), None)
+    imdb_id = next((i for i in (ids.get("imdb"), _first(root, "imdbid"), _first(root, "id")) if i and re.fullmatch(_IMDB_ID, i)), None)
     title = _first(root, "title") or _first(root, "localtitle") or _first(root, "name")
     others = [t for tag in ("title", "localtitle", "name") for t in _all(root, tag)]
     return {
@@ -128,7 +137,7 @@ def _movie(root: Element) -> dict[str, Any]:
         "year": year_of(_first(root, "year")) or year_of(_first(root, "premiered")) or year_of(_first(root, "releasedate")),
         "runtime_min": _runtime_min(root),
         "overview": _plot(root),
-        "tmdb_id": int(tmdb_id) if re.fullmatch(r"[1-9]\d{0,8}", tmdb_id) else None,
+        "tmdb_id": int(tmdb_id) if re.fullmatch(r"[1-9][0-9]{0,8}", tmdb_id) else None,
         "imdb_id": imdb_id,
         "collection": _first(root, "set/name") or _first(root, "set"),
         "genres": _all(root, "genre"),

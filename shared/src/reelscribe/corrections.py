@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def stands(heard: str, movie_dir: Path) -> bool:
 
 def _bare(word: str) -> str:
     """Letters and digits alone, as a glossary line is matched."""
-    return "".join(c for c in word.casefold().removesuffix("'s").removesuffix("’s") if c.isalnum())
+    return "".join(c for c in re.sub(r"(-ji)?(['’]s)?\W*$", "", word.casefold()) if c.isalnum())
 
 
 def print_table(found: Sequence[Line]) -> None:
