@@ -289,6 +289,17 @@ HINDI = segment_of("वह कहाँ है? मुझे नहीं पत
 ENGLISH = [segment_of("Where is he?", source=(0, 2)), segment_of("I do not know.", start=0.9, number=1, source=(3, 5))]
 
 
+def test_a_film_that_is_mostly_in_english_has_one_english_track_with_the_foreign_lines_translated(movie: Movie) -> None:
+    english = segment_of("Good morning to you.", start=20, number=1)
+    translation = [*ENGLISH, english.model_copy(update={"id": 2, "source": (6, 9)})]
+    movie.put(transcript_of(HINDI, english, language="en", translation=translation))
+    movie.run("--translate")
+    assert [(t.language, t.default) for t in movie.tracks() if t.format == "srt"] == [("en", True)]
+    (track,) = movie.qc().tracks
+    text = " ".join(line for cue in track.cues for line in cue.lines)
+    assert "Where is he?" in text and "Good morning to you." in text and "वह" not in text
+
+
 def test_a_translation_and_what_was_said_are_linked(movie: Movie) -> None:
     movie.put(transcript_of(HINDI, language="hi", translation=ENGLISH))
     movie.run("--translate")

@@ -73,6 +73,9 @@ class Job:
         language = langcodes.standardize_tag(said.language if asked == "auto" else asked)
         if self.options.translate and said.translation is None:
             language = "en"  # asr was asked for English, and no other language was spoken
+        if self.options.translate and said.translation is not None and langcodes.get(language).language == "en":
+            yield "en", said.translation, False  # most was said in English and stands in it as it was said
+            return
         yield language, said.segments, False
         if self.options.translate and said.translation is not None:
             yield "en", said.translation, True

@@ -86,7 +86,7 @@ def _words(sources: Sources, language: str) -> list[Placed]:
     if transcript is None:
         return []
     ledger = sources.corrections if sources.corrected else None
-    if transcript.translation and language != transcript.language:
+    if transcript.translation and language == "en":
         placed = _placed(transcript.translation, ledger.translation if ledger else [])
     else:
         placed = _placed(transcript.segments, ledger.corrections if ledger else [])

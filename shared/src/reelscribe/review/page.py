@@ -35,7 +35,7 @@ def collect(movie_dir: Path, desk: Desk, told: Mapping[str, Any]) -> dict[str, A
     found = data.collect(sources)
     media = [name for name in files.allowed(sources.dir) if name.startswith("media/")]
     found["videos"] = [f"./{name}" for name in media]
-    translated = bool(sources.corrected and sources.corrected.translation and sources.corrected.language != "en")
+    translated = bool(sources.corrected and sources.corrected.translation)
     for track in found["tracks"]:
         _add_words(track, sources, english=translated and track["language"] == "en")
     return {**found, "review": review(movie_dir, desk, told)}
