@@ -64,12 +64,14 @@ def sure(found: Mapping[str, Suggestion]) -> dict[str, str]:
         ("en", "I am Aditi."),
         ("en", "Good evening, my name is Aditi, and you?"),
         ("en", "No, I'm Aditi!"),
+        ("en", "What did he say? I am Aditi."),
         ("hi", "मैं अदिति हूँ।"),
         ("hi", "मेरा नाम अदिति है।"),
         ("hi", "main Aditi hoon"),
         ("de", "Ich heiße Aditi."),
         ("fr", "Je m'appelle Aditi."),
         ("es", "Me llamo Aditi."),
+        ("es", "Sí, soy Aditi."),
     ],
 )
 def test_who_introduces_herself_is_named(language: str, line: str) -> None:
@@ -80,7 +82,19 @@ def test_who_introduces_herself_is_named(language: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["I am here, Aditi.", "I am not Aditi.", "Aditi and I left.", "Am I Aditi's friend?", "मैं अदिति को जानता हूँ।"]
+    "line",
+    [
+        "I am here, Aditi.",
+        "I am not Aditi.",
+        "Aditi and I left.",
+        "Am I Aditi's friend?",
+        "I am Aditi's brother.",
+        "You think I am Aditi?",
+        "If I am Aditi, who are you?",
+        "She said, I am Aditi.",
+        "“I am Aditi,” she told me.",
+        "मैं अदिति को जानता हूँ।",
+    ],
 )
 def test_other_words_with_i_and_a_name_are_no_introduction(line: str) -> None:
     found = told("A: Hello.", f"B: {line}", language="hi", cast=("Jai", "Aditi", "अदिति"))

@@ -21,6 +21,18 @@ _BEFORE = {
     "pt": ("eu sou", "meu nome é", "me chamo"),
 }
 _BEHIND = {"मैं": ("हूँ", "हूं", "बोल"), "main": ("hoon", "hun", "hu", "bol")}
+# Before such words somebody tells, supposes or doubts that it is so: "He said I am Jai", "If I am Jai". They reach over a comma.
+_TOLD = {
+    "en": "said say says told tell tells think thinks thought believe if whether that pretend pretends",
+    "hi": "कि अगर कहा बोला ki agar kaha bola",
+    "de": "sagt sagte wenn dass ob glaubt glaubst",
+    "fr": "dit dis que",
+    "es": "dijo dice que",
+    "it": "dice disse detto che",
+    "pt": "disse diz que",
+}
+_TOLD_REACH = 3  # words
+_QUOTES = frozenset('"“”„«»‘')
 _WEAK_INTRODUCTIONS = ("this is",)  # also of others: the weight of being spoken to
 
 
@@ -58,7 +70,9 @@ def meaning(
 
 
 def introduction(tokens: Sequence[Token], first: int, last: int, language: str) -> str | None:
-    """The words that introduce the name as the speaker's own; None when none do."""
+    """The words that introduce the name as the speaker's own; None when none do: "I am Aditi's brother", "You think I am Aditi?"."""
+    if tokens[last].possessive or "?" in tokens[last].trail:
+        return None
     before = " ".join(token.key for token in tokens[max(0, first - 3) : first])
     if first and tokens[first - 1].trail:
         return None
@@ -69,8 +83,21 @@ def introduction(tokens: Sequence[Token], first: int, last: int, language: str) 
             continue
         if phrase in _BEHIND and not behind.startswith(_BEHIND[phrase]):
             continue
-        return phrase
+        return None if _is_told(tokens, first - len(words), language) else phrase
     return None
+
+
+def _is_told(tokens: Sequence[Token], first: int, language: str) -> bool:
+    """Whether what begins there is somebody else's words, or said not to be so."""
+    if not _QUOTES.isdisjoint(tokens[first].lead):
+        return True
+    told = {word for code in (language, "en") for word in _TOLD.get(code, "").split()}
+    for token in reversed(tokens[max(0, first - _TOLD_REACH) : first]):
+        if token.trail.startswith((".", "?", "!", "…", "।")):
+            return False
+        if token.key in told:
+            return True
+    return False
 
 
 def _is_call(tokens: Sequence[Token], first: int, last: int, *, punctuated: bool) -> bool:
