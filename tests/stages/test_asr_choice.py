@@ -156,6 +156,21 @@ def test_weights_decide_and_folders_do_not(machine, put_model, tmp_path):
     assert engines.weights(engines.choose(options), options) == {"model": "abc"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"model": "turbo", "translate": True}, "cannot translate"),
+        ({"model": "distil-large-v3", "backend": "mlx", "translate": True}, "cannot translate"),
+        ({"model": "tiny.en", "language": "hi"}, "understands only: en"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_before_it_is_fetched(machine, tmp_path, asked, why):
+    machine(PC)
+    with pytest.raises(UsageError, match=why):
+        engines.needs(EngineOptions(models_dir=tmp_path, **asked))
+    assert engines.needs(EngineOptions(models_dir=tmp_path, model=asked["model"], backend="whisperx"))
+
+
 # -- conversion ---------------------------------------------------------------------------------------------------------
 
 

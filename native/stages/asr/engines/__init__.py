@@ -125,8 +125,8 @@ def backends() -> dict[str, Backend]:
 def choose(wanted: EngineOptions) -> Backend:
     """The engine and its model. Raises UsageError for what it cannot do.
 
-    auto is mlx on Apple Silicon and whisperx elsewhere, or on either the other when only that one's model is here; the draft when neither
-    is and the draft can do what is asked for. When it cannot, it is the Whisper all the same: its model may be fetched until it runs.
+    auto is mlx on Apple Silicon, or whisperx when only that one's model is here, and whisperx elsewhere; the draft when none is here and
+    the draft can do what is asked for. When it cannot, it is the Whisper all the same: its model may be fetched until it runs.
     """
     known = backends()
     draft = known["sphinx"]
@@ -194,7 +194,8 @@ def best(wanted: EngineOptions) -> Backend | None:
 
 
 def needs(wanted: EngineOptions) -> list[ModelNeed]:
-    """The model to fetch."""
+    """The model to fetch. Raises UsageError for what it cannot do, as choose(): better before gigabytes are fetched than after."""
+    choose(wanted)
     backend = best(wanted)
     return [_need(backend.model, backend)] if backend else []
 
