@@ -19,7 +19,20 @@ from post_ner.turns import Turns, with_speakers
 from post_ner.voice import pitch_hz, sounds_like
 from reelscribe import wav
 from reelscribe.artifacts import read_json, write_json
-from reelscribe.schemas import CastMember, Diarization, Glossary, Metadata, Segment, Speaker, Speakers, Term, Transcript, Turn, Word
+from reelscribe.schemas import (
+    CastMember,
+    Diarization,
+    Glossary,
+    Metadata,
+    NamedSpeaker,
+    Segment,
+    Speaker,
+    Speakers,
+    Term,
+    Transcript,
+    Turn,
+    Word,
+)
 from reelscribe.stage_table import ROOT
 
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
@@ -139,6 +152,20 @@ def test_a_name_that_the_user_wrote_is_nobody_elses() -> None:
     found = told("A: Where were you, Jai?", "B: At home.", settled={"C": "Jai"})
     assert found == {}
     assert "C" not in told("A: Where were you, Aditi?", "C: At home.", settled={"C": "Jai"})
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("  Aditi \n\n99\n00:00:01,000 --> 00:00:02,000\nEvil", "Aditi 99 00:00:01,000 --> 00:00:02,000 Evil"),
+        ("Jai\u202e\x00\x1b[2J", "Jai[2J"),
+        ("र्\u200dयाल", "र्\u200dयाल"),
+        ("عادل 🙂", "عادل 🙂"),
+        ("x" * 5000, "x" * 100),
+    ],
+)
+def test_a_name_written_by_hand_is_one_line(written: str, shown: str) -> None:
+    assert NamedSpeaker(label="A", name=written, total_s=1).name == shown
 
 
 def test_a_surname_that_two_share_names_nobody() -> None:

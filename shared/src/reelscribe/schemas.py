@@ -5,9 +5,10 @@ Unknown keys are kept out of our way, not refused: a newer reelscribe or another
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Artifact(BaseModel):
@@ -414,6 +415,10 @@ class Evidence(Artifact):
     weight: float
 
 
+_LONGEST_NAME = 100
+_JOINERS = "\u200c\u200d"  # part of words in Indic scripts and in Persian
+
+
 class NamedSpeaker(Artifact):
     """A diarized voice and the name shown for it: the `automatic` one, until somebody edits it.
 
@@ -427,6 +432,13 @@ class NamedSpeaker(Artifact):
     confidence: float | None = None
     evidence: list[Evidence] = []
     total_s: float
+
+    @field_validator("name")
+    @classmethod
+    def _on_one_line(cls, name: str) -> str:
+        """It is written by hand, and into subtitles, which a line break or a control character would cut in two."""
+        visible = (c for c in name if c.isspace() or c in _JOINERS or unicodedata.category(c)[0] != "C")
+        return " ".join("".join(visible).split())[:_LONGEST_NAME]
 
 
 class Speakers(Artifact):
