@@ -100,6 +100,15 @@ def test_a_broken_limit_is_told_with_its_cue(movie_dir: Path) -> None:
     assert page["quality"]["hidden"] == [{"start": 11.0, "language": "en", "text": "la la la", "marks": ["silence"]}]
 
 
+def test_cues_are_shown_where_no_file_has_their_times(movie_dir: Path) -> None:
+    """--formats txt."""
+    report_movie.write(movie_dir, Movie(lines=[Line("Where <is\nhe?", 1, 3), Line("Gone.", 4, 6)], faults=[(2, "gap (s)", 0.01, 0.083)]))
+    write_json(movie_dir / "subtitles" / "tracks.json", {"tracks": []})
+    (track,) = collected(movie_dir)["tracks"]
+    told = [(cue["start"], cue["end"], "".join(run["text"] for run in cue["runs"]), len(cue["faults"])) for cue in track["cues"]]
+    assert (track["language"], told) == ("en", [(1, 3, "Where <is\nhe?", 0), (4, 6, "Gone.", 1)])
+
+
 def test_what_was_found_of_a_cue_goes_with_its_time(movie_dir: Path) -> None:
     """The first cue is gone from the file, by hand."""
     report_movie.write(movie_dir, Movie(faults=[(2, "gap (s)", 0.01, 0.083)]))

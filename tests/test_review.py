@@ -484,6 +484,13 @@ def test_an_edit_is_kept_and_the_stages_run(served: Served, pipeline: Path) -> N
     assert ran(pipeline) == ["--from=post-ner --to=subtitle-gen"]
 
 
+def test_new_characters_are_kept_and_marks_from_a_subtitle_file_are_not(served: Served) -> None:
+    england, shaking, arabic = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\U0001fae8", "أين هو؟"
+    assert served.text(SECOND, f"\ufeff\u202b{arabic}\u202c <\u2060{england} {shaking}").status == 200
+    assert served.edits() == [f"{arabic} <{england} {shaking}"]
+    assert served.text(SECOND, "a\x1bb").json["error"] == "text: there are control characters in it"
+
+
 def test_written_again_it_is_one_edit_and_back_it_is_none(served: Served) -> None:
     assert served.text(SECOND, "First.").status == 200
     assert served.text("First.", "Second.").status == 200  # the page shows what no run has followed yet

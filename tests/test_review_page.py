@@ -164,6 +164,7 @@ def test_a_cue_is_edited_and_the_subtitles_follow(page: Page, reviewed: Review) 
 
 
 def test_names_the_glossary_and_a_busy_movie(page: Page, reviewed: Review) -> None:
+    page.keyboard.press("c")  # captions that are switched off are made anew, too, and not once more
     name = page.get_by_label("Name of Sarah")
     name.fill("Aditi <b>")
     name.press("Enter")
@@ -196,6 +197,10 @@ def test_names_the_glossary_and_a_busy_movie(page: Page, reviewed: Review) -> No
     saved(page)
     assert "Nobody at all saw" in reviewed.words()
     expect(row(page, "at all saw the").locator("ins")).to_have_text("Chief Inspector.")
+    page.locator("h1").click()
+    page.keyboard.press("c")
+    captions = page.locator("#video").evaluate("v => [...v.textTracks[0].cues].map(c => c.text)")
+    assert len(captions) == page.locator(".row").count()
 
     code, said = reviewed.end()
     assert code == 0

@@ -126,7 +126,7 @@ def check(options: Options, device: Device) -> str:
 
 
 STAGE = Stage(
-    name="subtitle-gen", revision=2, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, facts=facts
+    name="subtitle-gen", revision=3, options=Options, inputs=Inputs, outputs=Outputs, engine=engine, run=run, check=check, facts=facts
 )
 
 if __name__ == "__main__":

@@ -315,6 +315,23 @@ def test_a_translation_and_what_was_said_are_linked(movie: Movie) -> None:
     assert movie.names() == ["hi.ass", "hi.json", "hi.rttm", "hi.srt", "hi.txt", "hi.vtt"]
 
 
+@pytest.mark.parametrize("fps", [None, "24000/1001", "25", "30000/1001", "60000/1001"])
+def test_no_cue_outlasts_the_movie(movie: Movie, fps: str | None) -> None:
+    movie.put(transcript_of(segment_of("Where is he?", start=58.9)), fps=fps)
+    transcript = read_json(movie.dir / "corrected/transcript.json", Transcript)
+    transcript.segments[0].end = transcript.segments[0].words[-1].end = 60.0
+    write_json(movie.dir / "corrected/transcript.json", transcript)
+    movie.run("--formats=srt")
+    (cue,) = movie.qc().tracks[0].cues
+    assert 59.95 < cue.end <= 60
+
+
+def test_one_language_alone_makes_no_bilingual_file_and_that_is_said(movie: Movie) -> None:
+    movie.put(transcript_of(segment_of("Where is he?")))
+    assert "no bilingual file" in movie.run("--bilingual", "--formats=srt").stderr
+    assert movie.names() == ["en.srt"]
+
+
 def test_both_languages_in_one_file_when_asked(movie: Movie) -> None:
     untranslated = segment_of("और एक बात।", start=20, number=1)
     movie.put(transcript_of(HINDI, untranslated, language="hi", translation=ENGLISH))

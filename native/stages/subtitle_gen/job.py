@@ -16,7 +16,7 @@ from subtitle_gen import shots
 from subtitle_gen.cues import Cue, Planner
 from subtitle_gen.limits import Profile, for_movie, load_profile
 from subtitle_gen.timing import Timing
-from subtitle_gen.words import spoken
+from subtitle_gen.words import ended, spoken
 
 # Marks of a segment that say nothing against its words.
 _OF_TIMES = frozenset({"engine-times"})
@@ -94,7 +94,7 @@ class Job:
         clock = limits.clock
         timing = Timing(limits, sorted({clock.nearest(cut) for cut in self.cuts}), clock.floor(round(1000 * self.media.duration)) or None)
         hidden = {segment.id for segment in self.hidden(segments)}
-        words = spoken(segments, self.names, language, limits, hidden=hidden)
+        words = ended(spoken(segments, self.names, language, limits, hidden=hidden), timing.end)
         planner = Planner(words, limits, timing, names=self.known_names, labels=self.options.sdh)
         return Made(language, segments, planner, planner.cues(), translation)
 

@@ -23,6 +23,8 @@ def written(ctx: Any, job: Job, tracks: Sequence[Made]) -> list[Track]:
         _transcripts(ctx, job, wanted, made)
     if job.options.bilingual and len(tracks) == 2:
         listed += _with_cues(ctx, job, wanted, [made.language for made in tracks], list(_both(*tracks)), default=False)
+    elif job.options.bilingual:
+        ctx.log.warning("no bilingual file: there are subtitles in one language alone (--translate adds English)")
     if "rttm" in wanted:
         planner = tracks[0].planner
         _write(ctx, f"{tracks[0].language}.rttm", exports.rttm(planner, planner.limits.clock, ctx.name))

@@ -76,6 +76,11 @@ def spoken(
     return [_ended(word, following) for word, following in zip_longest(found, found[1:])]
 
 
+def ended(words: Sequence[Spoken], end: int | None) -> list[Spoken]:
+    """The words; those that the movie's end (a tick, where it is known) cuts through go with it. None is lost, however late it starts."""
+    return [replace(word, end=max(word.start + 1, end)) if end is not None and word.end > end else word for word in words]
+
+
 def _counted(segments: Sequence[Segment]) -> Iterator[int]:
     """The number of each segment's first word."""
     number = 0

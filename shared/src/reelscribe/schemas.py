@@ -521,7 +521,7 @@ class Qc(Artifact):
     """Quality control of the subtitles. `shots`: whether shot changes were known."""
 
     profile: str
-    fps: str | None
+    fps: str | None = None
     shots: bool
     tracks: list[QcTrack]
     hidden: list[Hidden] = []

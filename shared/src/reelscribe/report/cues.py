@@ -13,7 +13,7 @@ from typing import Any
 
 from reelscribe.report import quality
 from reelscribe.report.sources import Sources
-from reelscribe.schemas import Correction, Segment, Track, Word
+from reelscribe.schemas import Correction, QcTrack, Segment, Track, Word
 
 DOUBTFUL = 0.5  # a word's probability below which the page shades it
 _EDGE_S = 0.05  # how far a word's middle may lie outside of its cue
@@ -36,19 +36,35 @@ def tracks(sources: Sources) -> list[dict[str, Any]]:
     chosen: dict[tuple[str, str], Track] = {}
     for track in sorted((t for t in listed if t.format in _FORMATS), key=lambda t: (not t.default, _FORMATS.index(t.format))):
         chosen.setdefault((track.language, track.title), track)
-    made = (_track(sources, track) for track in chosen.values())
+    made = [_from_file(sources, track) for track in chosen.values()]
+    if sources.tracks and not chosen and sources.qc:
+        made = [_from_qc(sources, track) for track in sources.qc.tracks]
     return [track for track in made if track]
 
 
-def _track(sources: Sources, track: Track) -> dict[str, Any] | None:
-    path = sources.dir / "subtitles" / track.file
+def _from_file(sources: Sources, track: Track) -> dict[str, Any] | None:
     try:
-        events = read_events(path)
+        events = read_events(sources.dir / "subtitles" / track.file)
     except (OSError, ValueError) as error:
         sources.problems.append(f"{track.file} cannot be read: {error}")
         return None
-    checked = quality.of_track(sources, track.language)
-    words = _words(sources, track.language)
+    return {
+        "language": track.language,
+        "title": track.title,
+        "file": f"subtitles/{track.file}",
+        "cues": _cues(sources, track.language, events),
+    }
+
+
+def _from_qc(sources: Sources, track: QcTrack) -> dict[str, Any]:
+    """The cues where no file with times was asked for (--formats txt)."""
+    events = [(round(cue.start * 1000), round(cue.end * 1000), "\n".join(cue.lines)) for cue in track.cues]
+    return {"language": track.language, "title": track.language, "file": "", "cues": _cues(sources, track.language, events)}
+
+
+def _cues(sources: Sources, language: str, events: Sequence[tuple[int, int, str]]) -> list[dict[str, Any]]:
+    checked = quality.of_track(sources, language)
+    words = _words(sources, language)
     middles = [placed.middle for placed in words]
     cues = []
     for number, (start_ms, end_ms, text) in enumerate(events, 1):
@@ -56,7 +72,7 @@ def _track(sources: Sources, track: Track) -> dict[str, Any] | None:
         last = bisect_left(middles, end_ms / 1000 + _EDGE_S)
         cue = {"id": number, "start": start_ms / 1000, "end": end_ms / 1000, **_joined(text, words[first:last])}
         cues.append({**cue, **checked.get(quality.key(start_ms), {"faults": []})})
-    return {"language": track.language, "title": track.title, "file": f"subtitles/{track.file}", "cues": cues}
+    return cues
 
 
 def read_events(path: Path) -> list[tuple[int, int, str]]:

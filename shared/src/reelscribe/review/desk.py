@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+import unicodedata
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +23,7 @@ HEARD = "transcription/transcript.json"
 SHOWN = "corrected/transcript.json"
 SPEAKERS = "corrected/speakers.json"
 _EDGE_S = 0.0015  # times have three decimals
+_OUR_MARKS = re.compile("[\u2060\u202a-\u202e\u2066-\u2069\ufeff]")  # seen by nobody, and copied along from a subtitle file
 _MEANT_AS_TIME = re.compile(r"\d+:\d")
 
 
@@ -37,10 +39,10 @@ class OutdatedError(RefusedError):
 
 
 def _readable(text: str) -> str:
-    """Without control characters and halves of characters, which no subtitle may have."""
-    if not all(c.isprintable() or c.isspace() or c in "\u200c\u200d\u200e\u200f" for c in text):
+    """Without control characters and halves of characters, which no subtitle may have, and what our files put around a text."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") and not c.isspace() for c in text):
         raise ValueError("there are control characters in it")
-    return text
+    return _OUR_MARKS.sub("", text)
 
 
 class _Said(BaseModel):
@@ -119,7 +121,8 @@ class Desk:
             said = _SAID.validate_json(body)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            raise RefusedError(f"{'.'.join(map(str, first['loc'][1:])) or 'the request'}: {first['msg']}") from error
+            where, why = ".".join(map(str, first["loc"][1:])), first["msg"].removeprefix("Value error, ")
+            raise RefusedError(f"{where or 'the request'}: {why}") from error
         with self._lock:
             match said:
                 case SetText():

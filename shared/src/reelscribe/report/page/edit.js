@@ -79,10 +79,7 @@ function showFresh(fresh) {
   const { scrollTop } = list;
   Object.assign(data, fresh);
   for (const speaker of data.speakers) voices.set(speaker.label, { hue: HUES[voices.size % HUES.length], ...voices.get(speaker.label), ...speaker });
-  captions.forEach((texts, n) => {
-    for (const cue of [...(texts.cues ?? [])]) texts.removeCue(cue);
-    for (const cue of data.tracks[n]?.cues ?? []) if (cue.end > cue.start) texts.addCue(new VTTCue(cue.start, cue.end, captionText(cueText(cue))));
-  });
+  captions.forEach((_, n) => fillCaptions(n));
   for (const option of byId("speaker").options) if (option.value) option.textContent = voiceName(option.value);
   remakeRows();
   remakeTimeline();

@@ -105,7 +105,7 @@ function fillCaptions(number) {
   const { mode } = texts;
   texts.mode = "hidden"; // a disabled track has no cues that could be taken away
   for (const caption of [...texts.cues]) texts.removeCue(caption);
-  for (const cue of data.tracks[number].cues) {
+  for (const cue of data.tracks[number]?.cues ?? []) {
     if (cue.end <= cue.start) continue;
     const caption = new VTTCue(cue.start, cue.end, captionText(cueText(cue)));
     caption.id = String(cue.id);
