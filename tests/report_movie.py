@@ -62,7 +62,7 @@ def write(folder: Path, movie: Movie) -> Path:
     spans = [{"start": line.start, "end": line.end, "score": 0.95} for line in movie.lines]
     turns = [{"start": line.start, "end": line.end, "speaker": line.speaker} for line in movie.lines]
     transcript = {"language": "en", "engine": "WhisperX", "model": "tiny", "draft": movie.draft, **stamped}
-    media: dict[str, Any] = {"container": "webm", "fps": "24/1", "streams": [], "num_samples": 1, **stamped}
+    media: dict[str, Any] = {"container": "webm", "fps": "24/1", "streams": [{"index": 0, "kind": "video"}], "num_samples": 1, **stamped}
     media["audio"] = {"index": 1, "reason": "the only one", "downmix": "mono", "start": 0}
     media["chapters"] = [{"start": 0, "end": movie.duration / 2, "title": movie.chapter}]
     crew = [{"name": movie.director, "job": "Director"}]

@@ -157,6 +157,27 @@ def test_a_movie_that_cannot_be_played_leaves_its_sound(
     expect(opened.page.locator("#sound")).to_contain_text("Its dialogue is played")
 
 
+@pytest.mark.parametrize(
+    ("codecs", "said"),
+    [
+        (("-c:v", "mpeg4", "-c:a", "libvorbis"), "cannot show its picture"),
+        (("-c:v", "libvpx", "-c:a", "ac3"), "cannot play its sound"),
+        (("-c:v", "libvpx", "-c:a", "libvorbis"), ""),
+    ],
+)
+def test_half_a_movie_that_is_played_is_told(
+    show: Callable[..., Opened], tmp_path: Path, make_movie: Callable[..., Path], codecs: tuple[str, ...], said: str
+) -> None:
+    film = make_movie(tmp_path / "film" / "half.mkv", seconds=6, options=codecs)
+    opened = show(Movie(source=film))
+    opened.js(f"(video.muted = {'false' if said else 'true'})")  # a sound that is switched off is one that can be played
+    opened.page.keyboard.press("k")
+    opened.until("video.currentTime > 2")
+    sound = opened.page.locator("#sound")
+    opened.page.wait_for_timeout(300)  # until the next word of the player about its time
+    expect(sound).to_contain_text(said) if said else expect(sound).to_be_hidden()
+
+
 def test_without_a_movie_the_rest_works(show: Callable[..., Opened]) -> None:
     opened = show(Movie(), ready=False)
     expect(opened.page.locator("#sound")).to_contain_text("no longer where it was")

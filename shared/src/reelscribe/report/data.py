@@ -35,6 +35,7 @@ def movie(sources: Sources) -> dict[str, Any]:
         "title": (known.title if known else "") or sources.movie_name(),
         "year": known.year if known else None,
         "file": sources.movie_name(),
+        "picture": any(s.kind == "video" and not s.cover for s in sources.media.streams) if sources.media else False,
         "overview": (known.overview if known else None) or "",
         "directors": [member.name for member in known.crew if member.job == "Director"] if known else [],
         "language": transcript.language if transcript else "",

@@ -55,7 +55,12 @@ function startMovie() {
       setView(0, movie.duration);
     }
     if (video.videoWidth) video.style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
-    if (movie.source > 0) byId("sound").hidden = false;
+    const unseen = data.movie.picture && !video.videoWidth && !isDialogue();
+    if (unseen) tellOfMovie("This browser plays the movie's sound, but cannot show its picture.");
+    else byId("sound").hidden = movie.source === 0;
+  });
+  video.addEventListener("timeupdate", () => {
+    if (isSilent()) tellOfMovie("This browser shows the movie's picture, but cannot play its sound.");
   });
   video.addEventListener("error", nextSource);
   // Some players show the subtitles inside the movie of themselves: then they would be there twice.
@@ -66,13 +71,25 @@ function startMovie() {
   nextSource();
 }
 
+const isDialogue = () => data.videos[movie.source]?.endsWith(".wav");
+
+// Chromium counts what it has decoded (others count nothing). With a sound that it does not know it plays on, and says nothing.
+function isSilent() {
+  const { played, webkitAudioDecodedByteCount: heard, webkitVideoDecodedByteCount: seen } = movie.video;
+  return heard === 0 && seen > 0 && played.length > 0 && played.end(0) - played.start(0) > 1;
+}
+
+function tellOfMovie(text) {
+  byId("sound").textContent = text;
+  byId("sound").hidden = false;
+}
+
 // The subtitled movie; when it cannot be played, the movie itself, then its sound alone.
 function nextSource() {
   const { video } = movie;
   movie.source += 1;
   if (movie.source < data.videos.length) {
-    const sound = data.videos[movie.source].endsWith(".wav");
-    byId("sound").textContent = sound
+    byId("sound").textContent = isDialogue()
       ? "This browser cannot play the movie's format. Its dialogue is played, with the subtitles."
       : "This browser cannot play the subtitled file. The movie itself is played, with the subtitles.";
     video.src = data.videos[movie.source];
@@ -81,10 +98,8 @@ function nextSource() {
   }
   movie.source = -1;
   video.hidden = true;
-  byId("sound").hidden = false;
-  byId("sound").textContent = data.videos.length
-    ? "This browser can play neither the movie nor its sound. Everything else is below."
-    : "The movie is no longer where it was. Everything else is below.";
+  const gone = "The movie is no longer where it was. Everything else is below.";
+  tellOfMovie(data.videos.length ? "This browser can play neither the movie nor its sound. Everything else is below." : gone);
 }
 
 // -- captions -----------------------------------------------------------------------------------------------------------
