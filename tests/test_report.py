@@ -198,6 +198,18 @@ def test_settings_tell_no_folder_of_the_machine(movie_dir: Path) -> None:
     assert collected(movie_dir)["stages"][6]["settings"] == {"WHISPER_MODEL": "large-v3"}
 
 
+def test_messages_do_not_say_whose_home_it_is(movie_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/homes/asha")
+    report_movie.write(movie_dir, Movie(failed="/homes/asha/films/x.mkv is damaged"))
+    path = movie_dir / "manifests" / "07_asr.json"
+    record = json.loads(path.read_text())
+    write_json(path, {**record, "fallbacks": ["no aligner in /homes/asha/.cache/models"]})
+    page = collected(movie_dir)
+    stage = page["stages"][6]
+    assert (stage["error"], stage["fallbacks"]) == ("~/films/x.mkv is damaged", ["no aligner in ~/.cache/models"])
+    assert "asha" not in json.dumps(page["banners"])
+
+
 # -- robustness ---------------------------------------------------------------------------------------------------------
 
 

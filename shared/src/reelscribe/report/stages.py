@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
 from typing import Any
 
@@ -30,8 +31,8 @@ def _stage(row: Row, record: Manifest | None) -> dict[str, Any]:
         "started": record.run.started,
         "seconds": record.run.seconds,
         "peak_mb": record.run.peak_rss_mb,
-        "fallbacks": record.fallbacks,
-        "error": record.error or "",
+        "fallbacks": [_without_home(fallback) for fallback in record.fallbacks],
+        "error": _without_home(record.error or ""),
         "settings": {name: _setting(o.value) for name, o in sorted(record.options.items()) if o.source != "default"},
         "packages": {name: str(version) for name, version in record.engine.get("packages", {}).items()},
     }
@@ -41,6 +42,12 @@ def _setting(value: Any) -> str:
     """A value in one line; of a path its name: the page may be shown to people whom the machine's folders do not concern."""
     text = str(value)
     return PurePath(text).name if PurePath(text).is_absolute() else text
+
+
+def _without_home(text: str) -> str:
+    """Messages name files; whose home they are in concerns nobody to whom the page is passed on."""
+    home = os.path.expanduser("~")  # noqa: PTH111 — Path.home() fails where there is none
+    return text.replace(f"{home}/", "~/") if len(home) > 1 else text
 
 
 def _state(record: Manifest) -> str:
@@ -58,7 +65,11 @@ def banners(sources: Sources) -> list[dict[str, str]]:
 def _failures(sources: Sources) -> list[dict[str, str]]:
     states = [(row.name, record, _state(record)) for row, record in sources.manifests if record]
     found = [
-        {"kind": "error", "title": f"The stage {name} {'failed' if state == 'failed' else 'was stopped'}", "text": record.error or ""}
+        {
+            "kind": "error",
+            "title": f"The stage {name} {'failed' if state == 'failed' else 'was stopped'}",
+            "text": _without_home(record.error or ""),
+        }
         for name, record, state in states
         if state in ("failed", "stopped")
     ]
