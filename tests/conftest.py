@@ -6,6 +6,7 @@ Marks that need something special are skipped here, with a reason, when it is no
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import wave
@@ -37,6 +38,9 @@ sys.path.append(str(NATIVE / "stages"))  # behind everything installed, as reels
 
 def pytest_configure(config: pytest.Config) -> None:
     """`slow` is opt-in: pytest -m slow."""
+    # What a script starts with & ignores Ctrl-C, and so would the children that tests stop with it.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not config.option.markexpr:
         config.option.markexpr = "not slow"
 
