@@ -161,6 +161,7 @@ def test_a_name_that_the_user_wrote_is_nobody_elses() -> None:
         ("Jai\u202e\x00\x1b[2J", "Jai[2J"),
         ("र्\u200dयाल", "र्\u200dयाल"),
         ("عادل 🙂", "عادل 🙂"),
+        ("Asha \U0001fae8", "Asha \U0001fae8"),  # newer than this Python's Unicode
         ("x" * 5000, "x" * 100),
     ],
 )

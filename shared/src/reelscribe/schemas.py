@@ -437,7 +437,7 @@ class NamedSpeaker(Artifact):
     @classmethod
     def _on_one_line(cls, name: str) -> str:
         """It is written by hand, and into subtitles, which a line break or a control character would cut in two."""
-        visible = (c for c in name if c.isspace() or c in _JOINERS or unicodedata.category(c)[0] != "C")
+        visible = (c for c in name if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
         return " ".join("".join(visible).split())[:_LONGEST_NAME]
 
 
