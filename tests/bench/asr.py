@@ -273,12 +273,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
-def circumstances(bench: Bench) -> str:
+def circumstances(bench: Bench, part: str) -> str:
     """What a number is worth without is little."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("faster-whisper", "ctranslate2", "whisperx"))
     load = " ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+    rounds = "One round" if part == "memory" else f"{bench.minutes:g} minutes of film, {bench.repeat} rounds"
     return (
-        f"{bench.minutes:g} minutes of film, {bench.repeat} rounds, {os.cpu_count()} cores, no GPU used, threads: {bench.threads}, "
+        f"{rounds}, {os.cpu_count()} cores, no GPU used, threads: {bench.threads}, "
         f"windows in a batch: {BATCH}, int8, load average {load}; {libraries}."
     )
 
@@ -310,7 +311,7 @@ def main() -> None:
         bench = Bench(Path(scratch), args.minutes, args.repeat, args.threads, [float(m) for m in args.lengths.split(",")])
         bench.stage(bench.film(0.5), "--alignment-backend=none")  # converts the model; what is read from the disk once is there
         for name in wanted:
-            content = f"{PARTS[name](bench)}\n\n{circumstances(bench)}"
+            content = f"{PARTS[name](bench)}\n\n{circumstances(bench, name)}"
             print(f"\n## {name}\n\n{content}", flush=True)
             if args.markdown:
                 DOCUMENT.write_text(replace_part(DOCUMENT.read_text(encoding="utf-8"), name, content), encoding="utf-8")
