@@ -163,11 +163,13 @@ def job_settings(said: Iterable[str], env_file: Path | None) -> dict[str, str]:
     """
     known = known_settings()
     kept: dict[str, str] = {}
-    for key, value in (settings.read_env_file(env_file) if env_file else {}).items():
-        if key not in known:
-            logger.get().warning("%s: %s is no setting of reelscribe%s", env_file, key, _suggestion(key, known))
-        elif not known[key].secret:
-            kept[key] = settings.anchored(known[key], value, Path(env_file or "").absolute().parent)
+    if env_file:
+        file = settings.EnvFile(env_file)
+        for key, value in file.items():
+            if key not in known:
+                logger.get().warning("%s: %s is no setting of reelscribe%s", env_file, key, _suggestion(key, known))
+            elif not known[key].secret:
+                kept[key] = settings.anchored(known[key], value, file.folder)
     for pair in said:
         key, equals, value = pair.partition("=")
         if not equals or not key:
