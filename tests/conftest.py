@@ -12,7 +12,7 @@ import sys
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ from hypothesis import HealthCheck, settings
 
 from reelscribe import device_manager, stage_table
 from reelscribe.stage_table import NATIVE, ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SHARED = ROOT.parent / "shared" / "media"
 ALLOWED_SKIPS = ("gpu", "mps", "shared", "cluster")
@@ -234,3 +237,17 @@ def make_movie() -> Callable[..., Path]:
         return path
 
     return make
+
+
+# -- pages --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of a file; none is a skip, which CI refuses."""
+    import browser as machine
+
+    if machine.find() is None:
+        pytest.skip(machine.MISSING)
+    with machine.opened() as opened:
+        yield opened

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import browser as machine
 import numpy as np
 import pytest
 import report_movie
@@ -25,15 +24,6 @@ pytestmark = pytest.mark.browser
 # What every browser plays, those without licensed codecs too.
 WEBM = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libvorbis", "-s", "320x180")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests here; none is a skip, which CI refuses."""
-    with ExitStack() as stack:
-        if machine.find() is None:
-            pytest.skip(machine.MISSING)
-        yield stack.enter_context(machine.opened())
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,10 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import av
-import browser as machine
 import pysubs2
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -28,15 +26,6 @@ from reelscribe.stage_table import NATIVE
 pytestmark = pytest.mark.browser
 
 SAID = (*LINES[:2], LINES[2], Line(f"I will meet {HOSTILE.split()[0]} at midnight.", 9.0, 11.0, "SPEAKER_01"))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests here; none is a skip, which CI refuses."""
-    with ExitStack() as stack:
-        if machine.find() is None:
-            pytest.skip(machine.MISSING)
-        yield stack.enter_context(machine.opened())
 
 
 class Review:
