@@ -3,8 +3,8 @@
 #
 # usage: native/setup_venvs.sh [--list | --check] [--force] [ENV ...]
 #
-#   ENV         environments to build: those of native/stages.txt, core, dev.
-#               Default: core and every stage's (asr-mlx on Apple Silicon only); dev is for the tests
+#   ENV         environments to build: those of native/stages.txt, core, dev, bench.
+#               Default: core and every stage's (asr-mlx on Apple Silicon only); dev is for the tests, bench for tests/bench/run.sh
 #   --list      print every environment and its state
 #   --check     print those that would be built, and why; exit 4 if there are any
 #   --force     build anew even what is current
@@ -58,6 +58,7 @@ all_environments() {
   echo core
   stage_environments
   echo dev
+  echo bench
 }
 
 on_apple_silicon() { [[ "$(uname -s)-$(uname -m)" == Darwin-arm64 ]]; }

@@ -128,10 +128,11 @@ check() {
       echo "lock.sh: $env.txt is stale: run native/requirements/lock.sh" >&2
       failed=1
     }
-    case "$env" in constraints | bootstrap | asr-mlx) ;; *) others+=("$env") ;; esac
+    case "$env" in constraints | bootstrap | asr-mlx | bench) ;; *) others+=("$env") ;; esac
   done
   prove "$PLATFORMS" "${others[@]}" || failed=1
   prove "$PLATFORMS_MLX" asr-mlx || failed=1
+  prove "$PLATFORMS_MLX" bench || failed=1
   [[ "$failed" == 0 ]] || exit 6
 }
 
