@@ -3,8 +3,9 @@
 #
 # usage: native/setup_venvs.sh [--list | --check] [--force] [ENV ...]
 #
-#   ENV         environments to build: those of native/stages.txt, core, dev, bench.
-#               Default: core and every stage's (asr-mlx on Apple Silicon only); dev is for the tests, bench for tests/bench/run.sh
+#   ENV         environments to build: those of native/stages.txt, core, dev, bench, workflow.
+#               Default: core and every stage's (asr-mlx on Apple Silicon only); workflow is for native/workflow/run.sh, dev for
+#               the tests, bench for tests/bench/run.sh
 #   --list      print every environment and its state
 #   --check     print those that would be built, and why; exit 4 if there are any
 #   --force     build anew even what is current
@@ -59,6 +60,7 @@ all_environments() {
   stage_environments
   echo dev
   echo bench
+  echo workflow
 }
 
 on_apple_silicon() { [[ "$(uname -s)-$(uname -m)" == Darwin-arm64 ]]; }

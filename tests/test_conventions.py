@@ -22,7 +22,7 @@ from reelscribe.stage_table import NATIVE, ROOT, Row
 
 ROWS = stage_table.load()
 REQUIREMENTS = NATIVE / "requirements"
-ENVIRONMENTS = ["core", "dev", "bench", *dict.fromkeys(environment for row in ROWS for environment in row.environments)]
+ENVIRONMENTS = ["core", "dev", "bench", "workflow", *dict.fromkeys(environment for row in ROWS for environment in row.environments)]
 HELPERS = {row.name.replace("-", "_") for row in ROWS}
 each_stage = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 

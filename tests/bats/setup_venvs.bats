@@ -14,7 +14,7 @@ setup() { make_tree; }
   run -2 set_up --frce
   [[ "$output" == *"--frce"* ]]
   run -2 set_up asrr
-  [[ "$output" == *"'asrr'"*"core demux asr asr-mlx dev bench"* ]]
+  [[ "$output" == *"'asrr'"*"core demux asr asr-mlx dev bench workflow"* ]]
 }
 
 @test "builds what is missing and says so, on stderr alone; the environment works where it stands" {

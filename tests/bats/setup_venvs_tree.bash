@@ -16,7 +16,7 @@ make_checkout() {
   lock core apple 1.0
   lock asr torch 2.8.0
   local env
-  for env in demux asr-mlx dev bench; do cp "$TREE/native/requirements/core.txt" "$TREE/native/requirements/$env.txt"; done
+  for env in demux asr-mlx dev bench workflow; do cp "$TREE/native/requirements/core.txt" "$TREE/native/requirements/$env.txt"; done
   echo 'torch==2.8.0+cpu' >"$TREE/native/requirements/torch-cpu.txt"
   : >"$TREE/native/requirements/bootstrap.txt"
 }
