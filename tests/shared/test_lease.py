@@ -183,7 +183,7 @@ def test_the_heart_beats_while_the_block_runs(movie_dir: Path, monkeypatch: pyte
         return float(json.loads((movie_dir / ".lease.json").read_text())["heartbeat"])
 
     first = heartbeat()
-    with lease.beating(movie_dir, token):
+    with lease.beating(movie_dir, token, pytest.fail):
         deadline = time.monotonic() + 10
         while heartbeat() == first and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -204,7 +204,7 @@ class Tiny:
     def files(self) -> list[str]:
         """What is in the movie directory besides logs, manifests and the tests' own trace."""
         found = (str(p.relative_to(self.dir)) for p in self.dir.rglob("*") if p.is_file())
-        return sorted(name for name in found if not name.startswith(("logs/", "manifests/", "runs.txt", ".lease.lock")))
+        return sorted(name for name in found if not name.startswith(("logs/", "manifests/", "runs.txt", ".lease.")))
 
 
 @pytest.fixture

@@ -1,45 +1,102 @@
 """One run owns a movie directory: `DIR/.lease.json` names the holder's host, pid, token and last heartbeat.
 
 A stage started by a run inherits its lease through the token in REELSCRIBE_LEASE. A holder that is dead on this host is taken over
-at once, one on another host when its heartbeat is older than EXPIRY_S.
+at once, one on another host when its heartbeat is older than EXPIRY_S. Whoever works in the directory holds a lock on `.lease.work`,
+which the kernel gives back: what a killed orchestrator leaves behind has ended before the next run begins.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import secrets
+import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from reelscribe.artifacts import write_json
-from reelscribe.errors import BusyError
+from reelscribe import logger
+from reelscribe.artifacts import space_errors, write_json
+from reelscribe.errors import BadInputError, BusyError, ExitCode
 
 TOKEN_VARIABLE = "REELSCRIBE_LEASE"
 HEARTBEAT_S = 15.0
 EXPIRY_S = 120.0
+# How long processes of a run that was killed may take to end; the kernel ends them within a moment, once it gets to it.
+GRACE_S = 15.0
+_DAY_S = 86400.0
 _FILE = ".lease.json"
 _GUARD = ".lease.lock"
+_WORK = ".lease.work"
+
+
+# -- locks, which the kernel gives back ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    """A lock on the file, made where it is missing. Raises BlockingIOError with LOCK_NB."""
+    # Whatever has been put in its place: a link is not followed, and a FIFO not waited for.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, how)
+        except OSError as error:
+            # Some network file systems know no locks; there the lease alone has to do.
+            if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS):
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def _guard(movie_dir: Path) -> Iterator[None]:
-    """One process at a time reads and writes the lease; the lock dies with its process, so nothing stale stays."""
-    with open(movie_dir / _GUARD, "a") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    """One process at a time reads and writes the lease."""
+    with _locked(movie_dir / _GUARD, fcntl.LOCK_EX):
         yield
 
 
+@contextmanager
+def working(movie_dir: Path) -> Iterator[None]:
+    """To be held by every process of a run while it works in the directory."""
+    with _locked(movie_dir / _WORK, fcntl.LOCK_SH):
+        yield
+
+
+def _outlive(movie_dir: Path) -> None:
+    """Wait until no process of an earlier run works here any more. Raises BusyError after GRACE_S."""
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        try:
+            with _locked(movie_dir / _WORK, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise BusyError(
+                    f"{movie_dir.name} is still being worked on by processes of a run that was killed",
+                    remedy=f"end them; nothing was changed. Look: lsof {shlex.quote(str(movie_dir / _WORK))}",
+                ) from None
+            time.sleep(0.05)
+
+
+# -- who holds it -------------------------------------------------------------------------------------------------------
+
+
 def _read(movie_dir: Path) -> dict[str, Any] | None:
+    """What the file says; None when it is not there or damaged. Raises OSError when it may not be read."""
+    path = movie_dir / _FILE
     try:
-        lease = json.loads((movie_dir / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        lease = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return lease if isinstance(lease, dict) else None
 
@@ -55,74 +112,135 @@ def _started(pid: int) -> float | None:
         return None
 
 
-def holder(movie_dir: Path) -> dict[str, Any] | None:
-    """The lease of a run that is alive, as far as one can tell; None when the directory is free."""
-    lease = _read(movie_dir)
-    try:
-        return lease if lease and _is_alive(lease) else None
-    except (KeyError, TypeError, ValueError):
-        return None  # damaged, and so nobody's
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Tells machines of one name apart, and containers, whose process ids mean nothing elsewhere."""
+    address = uuid.getnode()
+    parts = [] if address >> 40 & 1 else [f"{address:012x}"]  # that bit: no address was found, and one made up
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return "-".join(parts)
+
+
+def _is_here(lease: dict[str, Any]) -> bool:
+    return bool(lease["host"] == socket.gethostname() and lease.get("machine", _machine()) == _machine())
 
 
 def _is_alive(lease: dict[str, Any]) -> bool:
-    if lease["host"] == socket.gethostname():
+    if _is_here(lease):
         started = _started(int(lease["pid"]))
         # Clock adjustments move create_time by fractions of a second on Linux.
         return started is not None and abs(started - float(lease["started"])) < 2
-    return time.time() - float(lease["heartbeat"]) < EXPIRY_S
+    # Clocks differ by minutes; a heartbeat of tomorrow is none.
+    return -_DAY_S < time.time() - float(lease["heartbeat"]) < EXPIRY_S
+
+
+def _holder(movie_dir: Path) -> dict[str, Any] | None:
+    lease = _read(movie_dir)
+    try:
+        return lease if lease and _is_alive(lease) else None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None  # damaged, and so nobody's
+
+
+def holder(movie_dir: Path) -> dict[str, Any] | None:
+    """The lease of a run that is alive, as far as one can tell; None when the directory is free."""
+    with suppress(OSError):
+        return _holder(movie_dir)
+    return None
+
+
+def _named(lease: dict[str, Any]) -> str:
+    """`process 4711 on larch since 17:05:12`."""
+    who = f"process {lease['pid']} on {lease['host']}"
+    with suppress(KeyError, TypeError, ValueError, OverflowError, OSError):
+        since = time.localtime(float(lease["since"]))
+        today = since[:3] == time.localtime()[:3]
+        return f"{who} since {time.strftime('%H:%M:%S' if today else '%Y-%m-%d %H:%M:%S', since)}"
+    return who
+
+
+def _how_to_look(movie_dir: Path, lease: dict[str, Any]) -> str:
+    status = f"native/pipeline.sh --status {shlex.quote(str(movie_dir))}"
+    if _is_here(lease):
+        return f"wait until it has ended, or end it; nothing was changed. Look: ps -o pid,etime,args -p {int(lease['pid'])}; {status}"
+    left_s = EXPIRY_S - max(0.0, time.time() - float(lease["heartbeat"]))
+    return f"wait until it has ended; it counts as dead if it is not heard of for {left_s:.0f} s more. Nothing was changed. Look: {status}"
+
+
+# -- taking, keeping and giving back ------------------------------------------------------------------------------------
 
 
 def acquire(movie_dir: Path, pid: int | None = None) -> str:
-    """Take the directory for the process `pid` (default: this one) and return the token. Raises BusyError naming the holder."""
-    pid = pid or os.getpid()
-    movie_dir.mkdir(parents=True, exist_ok=True)
-    with _guard(movie_dir):
-        other = holder(movie_dir)
-        if other:
-            raise BusyError(
-                f"{movie_dir.name} is being worked on by process {other['pid']} on {other['host']}",
-                remedy="wait until it has ended, or end it; nothing was changed",
-            )
-        token = secrets.token_hex(16)
-        lease = {"host": socket.gethostname(), "pid": pid, "started": _started(pid), "token": token, "heartbeat": time.time()}
-        write_json(movie_dir / _FILE, lease)
-        return token
+    """Take the directory for the process `pid` (default: this one) and return the token.
+
+    Raises BusyError naming the holder, BadInputError when nothing can be written there, OutOfSpaceError.
+    """
+    try:
+        with space_errors(movie_dir / _FILE):
+            movie_dir.mkdir(parents=True, exist_ok=True)
+            with _guard(movie_dir):
+                return _acquire(movie_dir, pid or os.getpid())
+    except OSError as error:
+        raise BadInputError(
+            f"{movie_dir} cannot be worked in: {error.strerror or error}",
+            remedy="check its owner, its permissions and its disk, or choose another folder with --out",
+        ) from error
+
+
+def _acquire(movie_dir: Path, pid: int) -> str:
+    """With the guard held."""
+    other = _holder(movie_dir)
+    if other:
+        raise BusyError(f"{movie_dir.name} is being worked on by {_named(other)}", remedy=_how_to_look(movie_dir, other))
+    _outlive(movie_dir)
+    token, now = secrets.token_hex(16), time.time()
+    here = {"host": socket.gethostname(), "machine": _machine(), "pid": pid, "started": _started(pid)}
+    write_json(movie_dir / _FILE, {**here, "token": token, "since": now, "heartbeat": now})
+    return token
 
 
 def inherited(movie_dir: Path) -> bool:
     """Whether this process was started by the run that holds the directory."""
-    lease = _read(movie_dir)
     token = os.environ.get(TOKEN_VARIABLE)
+    lease = None
+    with suppress(OSError):
+        lease = _read(movie_dir) if token else None
     return bool(token and lease and lease.get("token") == token)
 
 
-def beat(movie_dir: Path, token: str) -> None:
-    """Say that the holder of `token` is alive."""
+def beat(movie_dir: Path, token: str) -> bool:
+    """Say that the holder of `token` is alive; False when another run has taken the directory over."""
     with _guard(movie_dir):
         lease = _read(movie_dir)
         if lease and lease.get("token") == token:
             write_json(movie_dir / _FILE, {**lease, "heartbeat": time.time()})
+        return not lease or lease.get("token") == token
 
 
 def release(movie_dir: Path, token: str) -> None:
     """Give the directory back."""
-    with _guard(movie_dir):
+    with suppress(OSError), _guard(movie_dir):
         lease = _read(movie_dir)
         if lease and lease.get("token") == token:
-            with suppress(OSError):
-                (movie_dir / _FILE).unlink()
+            (movie_dir / _FILE).unlink()
 
 
 @contextmanager
-def beating(movie_dir: Path, token: str) -> Iterator[None]:
-    """Keep the heartbeat going while the block runs."""
+def beating(movie_dir: Path, token: str, lost: Callable[[], None]) -> Iterator[None]:
+    """Keep the heartbeat going while the block runs; `lost` is called once when another run has taken the directory over.
+
+    That happens to a run that was asleep for EXPIRY_S, on a laptop say, while another host looked for it.
+    """
     done = threading.Event()
 
     def loop() -> None:
         while not done.wait(HEARTBEAT_S):
             # A missed beat is made up by the next one; a full disk must not end the stage from here.
             with suppress(Exception):
-                beat(movie_dir, token)
+                if not beat(movie_dir, token):
+                    lost()
+                    return
 
     thread = threading.Thread(target=loop, name="lease", daemon=True)
     thread.start()
@@ -133,15 +251,30 @@ def beating(movie_dir: Path, token: str) -> Iterator[None]:
         thread.join()
 
 
+def lost_to_another(movie_dir: Path) -> BusyError:
+    """What to say when `lost` is called."""
+    return BusyError(
+        f"{movie_dir.name} was taken over by another run, as this one was not heard of for {EXPIRY_S:.0f} s",
+        remedy="nothing is lost: run again when that one has ended",
+    )
+
+
+def _give_up(movie_dir: Path) -> None:
+    """At once: whatever else this process did would be done to the other run's files."""
+    logger.get().error("%s", lost_to_another(movie_dir))
+    os._exit(ExitCode.BUSY)
+
+
 @contextmanager
 def held(movie_dir: Path) -> Iterator[None]:
     """Hold the directory while the block runs, unless the run that started this process already does."""
     if inherited(movie_dir):
-        yield
+        with working(movie_dir):
+            yield
         return
     token = acquire(movie_dir)
     try:
-        with beating(movie_dir, token):
+        with working(movie_dir), beating(movie_dir, token, lambda: _give_up(movie_dir)):
             yield
     finally:
         release(movie_dir, token)

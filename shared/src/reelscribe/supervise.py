@@ -25,7 +25,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict
 
 from reelscribe import lease, logger, manifest, settings
-from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError
+from reelscribe.errors import BusyError, ExitCode, MissingToolError, ReelscribeError
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.progress import EVENTS_VARIABLE, Display
 from reelscribe.runner import RETRY_VARIABLE
@@ -64,6 +64,7 @@ class Attempt:
     code: int = 0
     peak_rss_mb: int = 0
     stopping: list[int] = field(default_factory=list)
+    lost: list[BusyError] = field(default_factory=list)
 
     def run(self) -> int:
         """Start the process, stay with it to the end and return the exit code as a shell would show it."""
@@ -113,7 +114,7 @@ class Attempt:
                 if not self.why and (why := self._reason_to_stop(child.pid, started)):
                     self.why, kill_at = why, time.monotonic() + _GRACE_S
                     # Nobody is left to wait for a clean end when the orchestrator was killed: the next run may start any moment.
-                    _kill(child.pid, signal.SIGKILL if os.getppid() != self.parent else signal.SIGTERM)
+                    _kill(child.pid, signal.SIGKILL if self.lost or os.getppid() != self.parent else signal.SIGTERM)
                 if kill_at and time.monotonic() > kill_at:
                     _kill(child.pid, signal.SIGKILL)
 
@@ -126,6 +127,8 @@ class Attempt:
 
     def _reason_to_stop(self, pid: int, started: float) -> str:
         self.peak_rss_mb = max(self.peak_rss_mb, rss_mb := _tree_rss_mb(pid))
+        if self.lost:
+            return self.lost[0].message
         if self.stopping:
             return "interrupted"
         if os.getppid() != self.parent:
@@ -186,6 +189,7 @@ def supervise(args: argparse.Namespace) -> int:
     arguments = [str(python_of(args.environment)), str(row.script), "--movie-dir", str(movie_dir), *(["--force"] if args.force else [])]
     environment = stage_environment(row, env_file)
     stopping: list[int] = []
+    lost: list[BusyError] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.append(number)
@@ -194,16 +198,19 @@ def supervise(args: argparse.Namespace) -> int:
         signal.signal(number, stop)
     with (
         open(movie_dir / "logs" / "pipeline.log", "ab", buffering=0) as log,
-        lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, "")),
+        lease.working(movie_dir),
+        lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, ""), lambda: lost.append(lease.lost_to_another(movie_dir))),
     ):
-        attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping=stopping)
+        attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping=stopping, lost=lost)
         code = attempt.run()
         crashed_on = _crashed_gpu(movie_dir, row, attempt)
         if crashed_on:
             logger.get().warning("%s: %s; once more on the CPU", row.name, crashed_on)
             environment[RETRY_VARIABLE] = crashed_on
-            attempt = Attempt(row, [*arguments, "--device=cpu"], environment, args.parent, limits, log, stopping=stopping)
+            attempt = Attempt(row, [*arguments, "--device=cpu"], environment, args.parent, limits, log, stopping=stopping, lost=lost)
             code = attempt.run()
+    if lost:
+        raise lost[0]
     if attempt.why == "interrupted":
         code = ExitCode.INTERRUPTED
     elif attempt.why:
