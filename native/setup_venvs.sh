@@ -443,11 +443,26 @@ uv_with_bar() {
   fi
 }
 
-# swap ENV : what was built takes the place of what was there.
+# Renames are made under the lock that runs hold on what they use (reelscribe.environments), with nothing but the standard
+# library: macOS has no flock(1).
+SWAP='
+import fcntl, os, sys
+env, lock, new, path, old = sys.argv[1:]
+with open(os.open(lock, os.O_RDWR | os.O_CREAT, 0o666), "rb") as f:
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write("setup_venvs: %s: built, and waiting until no stage that uses the old one is at work\n" % env)
+        fcntl.flock(f, fcntl.LOCK_EX)
+    if os.path.lexists(path): os.rename(path, old)
+    os.rename(new, path)
+'
+
+# swap ENV : what was built takes the place of what was there, once no run works in that.
 swap() {
   local old="$VENVS/.old.$1.$$"
-  if [[ -e "$VENVS/$1" ]]; then mv "$VENVS/$1" "$old"; fi
-  mv "$VENVS/.new.$1.$$" "$VENVS/$1"
+  supervised "$1" "" "$PYTHON_PATH" -c "$SWAP" "$1" "$VENVS/.lock.$1" "$VENVS/.new.$1.$$" "$VENVS/$1" "$old" ||
+    failed "$1" "it could not be put in its place"
   rm -rf "$old"
 }
 

@@ -218,6 +218,25 @@ UV
   [ -z "$(leftovers)" ]
 }
 
+@test "an environment is not replaced under a stage that works in it: built, said, and swapped at the stage's end" {
+  set_up core
+  python3 -c 'import fcntl, sys, time
+f = open(sys.argv[1])
+fcntl.flock(f, fcntl.LOCK_SH)
+open(sys.argv[2], "w").close()
+time.sleep(300)' "$TREE/native/venvs/.lock.core" "$BATS_TEST_TMPDIR/held" 3>&- &
+  local stage=$!
+  wait_for test -e "$BATS_TEST_TMPDIR/held"
+  lock core apple 2.0
+  set_up_aside core
+  wait_for grep -q "core: built, and waiting until no stage" "$BATS_TEST_TMPDIR/talk"
+  [ "$(version_in core apple)" = 1.0 ]
+  kill "$stage"
+  ended_with 0 "$ASIDE"
+  [ "$(version_in core apple)" = 2.0 ]
+  [ -z "$(leftovers)" ]
+}
+
 @test "the turn of a process that is no set-up any more is taken; that of another host is respected" {
   mkdir -p "$TREE/native/venvs"
   ln -s "$(uname -n):$$" "$TREE/native/venvs/.busy" # alive, but bats

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from reelscribe import device_manager, lease, logger, manifest, memory, process, settings
+from reelscribe import device_manager, environments, lease, logger, manifest, memory, process, settings
 from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_full
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
@@ -57,7 +57,7 @@ def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
         movie = _movie(args.input, movie_dir, needed=_needs_movie(stage))
         job = Job(stage, movie, movie_dir, options, sources)
         logger.set_up(movie_dir / "logs" / f"{stage.row.key}.log", level=options.log_level)
-        with lease.held(movie_dir):
+        with lease.held(movie_dir), environments.in_use(stage.row.environments):
             record = job.run(force=args.force)
         if args.json:
             logger.result(json.dumps(record.model_dump(mode="json"), ensure_ascii=False))

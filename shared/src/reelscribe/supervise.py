@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from reelscribe import lease, logger, manifest, settings
+from reelscribe import environments, lease, logger, manifest, settings
 from reelscribe.errors import BusyError, ExitCode, MissingToolError, ReelscribeError
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.progress import EVENTS_VARIABLE, Display
@@ -186,7 +186,6 @@ def supervise(args: argparse.Namespace) -> int:
     row, movie_dir = find(args.stage), Path(args.movie_dir)
     env_file = Path(args.env) if args.env else None
     limits, _ = settings.resolve("pipeline", PipelineOptions, settings.layers({}, env_file, movie_dir))
-    arguments = [str(python_of(args.environment)), str(row.script), "--movie-dir", str(movie_dir), *(["--force"] if args.force else [])]
     environment = stage_environment(row, env_file)
     stopping: list[int] = []
     lost: list[BusyError] = []
@@ -198,9 +197,12 @@ def supervise(args: argparse.Namespace) -> int:
         signal.signal(number, stop)
     with (
         open(movie_dir / "logs" / "pipeline.log", "ab", buffering=0) as log,
+        environments.in_use(["core", *row.environments]),
         lease.working(movie_dir),
         lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, ""), lambda: lost.append(lease.lost_to_another(movie_dir))),
     ):
+        arguments = [str(python_of(args.environment)), str(row.script), "--movie-dir", str(movie_dir)]
+        arguments += ["--force"] if args.force else []
         attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping=stopping, lost=lost)
         code = attempt.run()
         crashed_on = _crashed_gpu(movie_dir, row, attempt)
