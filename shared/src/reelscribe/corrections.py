@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reelscribe import jobs, logger, reviewed, stage_table
+from reelscribe import jobs, lease, logger, reviewed, stage_table
 from reelscribe.artifacts import read_json
 from reelscribe.errors import BadInputError, ExitCode, MissingInputError, ReelscribeError
 from reelscribe.schemas import Correction, Corrections, Transcript
@@ -69,7 +69,15 @@ def _read(movie_dir: Path) -> tuple[Corrections, Transcript]:
 def decide(
     movie_dir: Path, *, undo: Sequence[str] = (), reject: Sequence[str] = (), accept: Sequence[str] = (), forget: Sequence[str] = ()
 ) -> int:
-    """Remember decisions about corrections by their ids; how many there were. Raises BadInputError for an id that is none."""
+    """Remember decisions about corrections by their ids; how many there were. Raises BadInputError for an id that is none, BusyError."""
+    if not (undo or reject or accept or forget):
+        return 0
+    with lease.held(movie_dir):
+        return _decide(movie_dir, undo, reject, accept, forget)
+
+
+def _decide(movie_dir: Path, undo: Sequence[str], reject: Sequence[str], accept: Sequence[str], forget: Sequence[str]) -> int:
+    """With the movie directory held: what a run at work reads does not change under it."""
     known = {line.correction.id: line.correction for line in lines(movie_dir)}
     # All ids are looked at before anything is remembered.
     undone, rejected, accepted, forgotten = ([_known(one, known) for one in ids] for ids in (undo, reject, accept, forget))

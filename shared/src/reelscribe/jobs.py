@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import time
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ MOVIE_SUFFIXES = frozenset(
     ]
 )
 _NAME_BYTES = 80
+# A run writes job.env right after it has taken its directory.
+_SETTLE_S = 5.0
 
 
 # -- movies -------------------------------------------------------------------------------------------------------------
@@ -100,12 +103,26 @@ def open_movie(movie: Path, out: Path, pid: int) -> tuple[Path, str]:
     for candidate in _candidates(movie, identity, out):
         if _known_identity(candidate) not in (None, identity):
             continue
-        token = lease.acquire(candidate, pid)
+        try:
+            token = lease.acquire(candidate, pid)
+        except BusyError:
+            # A run that has just begun with another movie of this name has not said so yet.
+            if _settled_identity(candidate) in (None, identity):
+                raise
+            continue
         # Looked at again now that it is ours: another run may have begun another movie here a moment ago.
         if _known_identity(candidate) in (None, identity):
             return candidate, token
         lease.release(candidate, token)
     raise BusyError(f"both folders for {movie.name} belong to other movies", remedy="choose another folder with --out")
+
+
+def _settled_identity(movie_dir: Path) -> str | None:
+    """The identity, waited for where somebody is just writing it."""
+    deadline = time.monotonic() + _SETTLE_S
+    while _known_identity(movie_dir) is None and lease.holder(movie_dir) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return _known_identity(movie_dir)
 
 
 def _candidates(movie: Path, identity: str, out: Path) -> tuple[Path, Path]:
