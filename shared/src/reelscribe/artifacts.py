@@ -80,7 +80,7 @@ def _readable(num_bytes: int) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix, for a tool to write; it becomes `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{path.suffix}"
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{path.suffix}"
     try:
         with space_errors(path):
             yield temporary
@@ -91,6 +91,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def is_abandoned(temporary: Path) -> bool:
+    """Whether the process that began to write it is gone: --review may be saving an edit while a stage begins."""
+    import psutil
+
+    pid, dash, _ = temporary.name.removeprefix(TEMPORARY_PREFIX).partition("-")
+    return not (dash and pid.isdecimal() and len(pid) < 10 and psutil.pid_exists(int(pid)))
 
 
 def publish(folder: Path, path: Path) -> None:

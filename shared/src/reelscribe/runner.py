@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from reelscribe import device_manager, environments, lease, logger, manifest, memory, process, settings
-from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_full
+from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, is_full
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
 from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
@@ -301,8 +301,8 @@ class Job:
                 logger.get().info("%s: %s was edited since; the edit is kept", self.stage.name, name)
 
     def _remove_temporary_files(self) -> None:
-        """What a killed run left; we hold the lease, so nobody else is writing."""
-        for path in self.movie_dir.rglob(f"{TEMPORARY_PREFIX}*"):
+        """What a killed run left."""
+        for path in filter(is_abandoned, self.movie_dir.rglob(f"{TEMPORARY_PREFIX}*")):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _context(self, device: Device, record: Manifest) -> Context[Any, Any, Any]:
