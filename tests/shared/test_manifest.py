@@ -47,7 +47,7 @@ def test_no_manifest_means_run(tmp_path: Path) -> None:
 
 
 def test_a_newer_manifest_is_left_alone(tmp_path: Path) -> None:
-    stored(tmp_path, json.dumps({"schema_version": manifest.SCHEMA + 1, "anything": "else"}))
+    stored(tmp_path, json.dumps({"schema_version": manifest.Manifest.SCHEMA + 1, "anything": "else"}))
     with pytest.raises(BadInputError, match=r"03_tiny\.json was written by a newer reelscribe") as caught:
         manifest.read(tmp_path, ROW)
     assert "update reelscribe" in caught.value.remedy

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +17,12 @@ from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from reelscribe.errors import BadInputError, OutOfSpaceError
+from reelscribe.errors import BadInputError, NewerSchemaError, OutOfSpaceError
 
 Model = TypeVar("Model", bound=BaseModel)
 TEMPORARY_PREFIX = ".tmp-"
 _BLOCK = 4 << 20
+_LARGEST_JSON = 256 << 20  # that of a film of 24 hours is a tenth of it
 
 
 def sync(descriptor: int) -> None:
@@ -138,9 +140,11 @@ def write_json(path: Path, content: BaseModel | dict[str, Any] | list[Any]) -> N
 
 
 def read_json(path: Path, model: type[Model]) -> Model:
-    """The file as `model`. Raises BadInputError when it is not one."""
+    """The file as `model`. Raises BadInputError when it is not one, NewerSchemaError when it is one of a newer reelscribe."""
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_bounded(path, _LARGEST_JSON))
+    except NewerSchemaError as error:
+        raise NewerSchemaError(path.name, error.found, error.known) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -149,6 +153,47 @@ def read_json(path: Path, model: type[Model]) -> Model:
         ) from error
     except OSError as error:
         raise BadInputError(f"{path.name} cannot be read: {error.strerror}", remedy="check the file's permissions") from error
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file. Raises OSError, and BadInputError for a pipe or device, which nobody waits for, and for a giant."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
+        if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+            raise BadInputError(f"{path.name} is no regular file", remedy="put a file in its place, or delete it")
+        content = f.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise BadInputError(f"{path.name} is larger than {_readable(most_bytes)}", remedy="no file of its kind is: delete it")
+    return content
+
+
+def refuse_strangers(movie_dir: Path) -> None:
+    """Raise BadInputError for what could make us read or write elsewhere, or wait for ever: links that lead out, pipes, devices.
+
+    reelscribe makes none of them. The movie directory itself may be a link.
+    """
+    root = movie_dir.resolve()
+    for folder, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            if why := _strange(Path(folder, name), root):
+                where = os.fsencode(Path(folder, name).relative_to(root)).decode(errors="backslashreplace")
+                raise BadInputError(
+                    f"{where!r} in {movie_dir.name} is {why}",
+                    remedy="delete it and run again: nothing was read from it or written to it; --out puts movies on another disk",
+                )
+
+
+def _strange(path: Path, root: Path) -> str:
+    """What is wrong with a path below `root`; "" when nothing is."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:  # a temporary file that has its name by now
+        return ""
+    if stat.S_ISLNK(mode):
+        try:
+            return "" if path.resolve(strict=True).is_relative_to(root) else "a link that leads out of it"
+        except (OSError, RuntimeError):  # a loop is a RuntimeError before Python 3.13
+            return "a link that leads nowhere"
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, a socket or a device"
 
 
 def file_digest(path: Path) -> str:
@@ -185,16 +230,16 @@ class HashCache:
         self._file = movie_dir / "manifests" / "hashes.json"
         self._known: dict[str, list[Any]] = {}
         self._changed = False
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             stored = json.loads(self._file.read_text(encoding="utf-8"))
             if isinstance(stored, dict):
                 self._known = stored
 
     def digest(self, path: Path, *, movie: bool = False) -> str:
         """SHA-256 of `path`, or the identity of the `movie`."""
-        stat = path.stat()
+        about = path.stat()
         name = os.path.relpath(path, self._root) if path.is_relative_to(self._root) else str(path)
-        state = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        state = [about.st_size, about.st_mtime_ns, about.st_ino]
         entry = self._known.get(name)
         if not (isinstance(entry, list) and entry[:3] == state and len(entry) == 4):
             entry = [*state, movie_identity(path) if movie else file_digest(path)]

@@ -21,7 +21,7 @@ from pydantic import Field
 from reelscribe import logger
 from reelscribe.artifacts import read_json, write_json
 from reelscribe.languages import joiner
-from reelscribe.schemas import Artifact, Correction, Corrections, Segment, Transcript, Word
+from reelscribe.schemas import Artifact, Correction, Corrections, Document, Seconds, Segment, Transcript, Word
 
 FILE = "corrected/edits.json"
 FOLLOWED = "corrected/edited.json"
@@ -40,10 +40,10 @@ class Edit(Artifact):
 
     id: str
     english: bool = False
-    start: float
-    end: float
+    start: Seconds
+    end: Seconds
     heard: list[str]
-    heard_start: float
+    heard_start: Seconds
     was: str
     text: str
 
@@ -56,14 +56,14 @@ class Rename(Artifact):
     name: str
 
 
-class Edits(Artifact):
+class Edits(Document):
     """The user's edits in the order they were made; each is made in what the ones before it left."""
 
     edits: list[Edit] = Field(default_factory=list)
     names: list[Rename] = Field(default_factory=list)
 
 
-class Followed(Artifact):
+class Followed(Document):
     """What post-ner made of the edits: their digest, and the ids of those that no longer fit what is heard."""
 
     digest: str

@@ -53,6 +53,18 @@ class MissingInputError(BadInputError):
         self.producer = producer
 
 
+class NewerSchemaError(BadInputError):
+    """A file that a newer reelscribe wrote: it may mean something we do not know."""
+
+    def __init__(self, what: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{what} was written by a newer reelscribe (schema {found}, this one knows {known})",
+            remedy="update reelscribe, or choose another folder with --out",
+        )
+        self.found = found
+        self.known = known
+
+
 class MissingToolError(ReelscribeError):
     """A program, package or model that is needed is not there."""
 

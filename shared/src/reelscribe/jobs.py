@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe import hub, lease, logger, settings, supervise
-from reelscribe.artifacts import atomic_write, movie_identity
+from reelscribe.artifacts import atomic_write, movie_identity, refuse_strangers
 from reelscribe.errors import BadInputError, BusyError, UsageError
 from reelscribe.models import ModelNeed
 from reelscribe.stage import Stage, load_contracts
@@ -131,6 +131,7 @@ def _candidates(movie: Path, identity: str, out: Path) -> tuple[Path, Path]:
 
 
 def _known_identity(movie_dir: Path) -> str | None:
+    refuse_strangers(movie_dir)
     job = movie_dir / "job.env"
     return settings.read_env_file(job).get("MOVIE_ID") if job.exists() else None
 
@@ -147,6 +148,7 @@ def existing(path: Path, out: Path) -> Path:
     candidate = locate(path, out) if path.is_file() else path
     if not (candidate / "job.env").exists():
         raise BadInputError(f"{path} has no movie directory yet", remedy="start with: native/pipeline.sh MOVIE")
+    refuse_strangers(candidate)
     return candidate.resolve()
 
 

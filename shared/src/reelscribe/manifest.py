@@ -9,15 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from reelscribe import logger
-from reelscribe.artifacts import write_json
+from reelscribe.artifacts import read_json, write_json
 from reelscribe.device_manager import Device
-from reelscribe.errors import BadInputError
+from reelscribe.errors import BadInputError, NewerSchemaError
+from reelscribe.schemas import Document
 from reelscribe.stage_table import NATIVE, Row
 
-SCHEMA = 1
 # The note of a stage that failed on a GPU for a reason that the CPU would not mend.
 NO_RETRY = "no_retry"
 
@@ -64,25 +64,33 @@ class Run(BaseModel):
     lock: str = ""
 
 
-class Manifest(BaseModel):
-    """A stage's record. `fingerprint` covers inputs, options that affect the output, revision, engine and facts."""
+class Manifest(Document):
+    """A stage's record. `fingerprint` covers inputs, options that affect the output, revision, schemas, engine and facts."""
 
-    schema_version: int = SCHEMA
     stage: str
     revision: int
     status: Literal["running", "done", "failed"]
     fingerprint: str
-    inputs: dict[str, str] = {}
-    facts: dict[str, str] = {}
-    options: dict[str, OptionRecord] = {}
-    engine: dict[str, Any] = {}
+    inputs: dict[str, str] = Field(default_factory=dict)
+    facts: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, OptionRecord] = Field(default_factory=dict)
+    engine: dict[str, Any] = Field(default_factory=dict)
     device: Device | None = None
-    fallbacks: list[str] = []
-    notes: dict[str, Any] = {}
-    outputs: dict[str, FileRecord] = {}
+    fallbacks: list[str] = Field(default_factory=list)
+    notes: dict[str, Any] = Field(default_factory=dict)
+    outputs: dict[str, FileRecord] = Field(default_factory=dict)
     error: str | None = None
     exit_code: int | None = None
     run: Run
+
+    @field_validator("outputs")
+    @classmethod
+    def _inside(cls, outputs: dict[str, FileRecord]) -> dict[str, FileRecord]:
+        """They are shown, served and removed by these names."""
+        for name in outputs:
+            if not name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+                raise ValueError("no path in the movie directory")
+        return outputs
 
 
 def path_of(movie_dir: Path, row: Row) -> Path:
@@ -93,22 +101,13 @@ def path_of(movie_dir: Path, row: Row) -> Path:
 def read(movie_dir: Path, row: Row) -> Manifest | None:
     """The stage's manifest; None when there is none or it is damaged (which means: run again).
 
-    Raises BadInputError when a newer reelscribe wrote it: its outputs may mean something we do not know.
+    Raises NewerSchemaError when a newer reelscribe wrote it: its outputs may mean something we do not know.
     """
-    path = path_of(movie_dir, row)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.get("schema_version", 0)
-    except (OSError, ValueError, AttributeError):
-        return None
-    if isinstance(version, int) and version > SCHEMA:
-        raise BadInputError(
-            f"{path.name} was written by a newer reelscribe (schema {version}, this one knows {SCHEMA})",
-            remedy="update reelscribe, or choose another folder with --out",
-        )
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError:
+        return read_json(path_of(movie_dir, row), Manifest)
+    except NewerSchemaError:
+        raise
+    except BadInputError:
         return None
 
 

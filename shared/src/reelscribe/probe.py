@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from reelscribe import ffmpeg
 from reelscribe.errors import BadInputError
 from reelscribe.schemas import Chapter, Contents, Stream
@@ -26,13 +28,18 @@ def contents(movie: Path) -> Contents:
     with opened(movie) as container:
         start = (container.start_time or 0) / 1e6
         pictures = [s for s in container.streams.video if "attached_pic" not in _dispositions(s)]
-        return Contents(
-            container=container.format.name,
-            duration=_duration(container, start),
-            fps=_frame_rate(pictures[0]) if pictures else None,
-            streams=[_stream(s, start) for s in container.streams],
-            chapters=[_chapter(c, start) for c in container.chapters()],
-        )
+        try:
+            return Contents(
+                container=container.format.name,
+                duration=_duration(container, start),
+                fps=_frame_rate(pictures[0]) if pictures else None,
+                streams=[_stream(s, start) for s in container.streams],
+                chapters=[_chapter(c, start) for c in container.chapters()],
+            )
+        except ValidationError as error:
+            what = ".".join(str(part) for part in error.errors()[0]["loc"])
+            remedy = "write its container anew: ffmpeg -i MOVIE -map 0 -c copy NEW.mkv"
+            raise BadInputError(f"{movie.name} is damaged: no movie has such a {what}", remedy=remedy) from error
 
 
 def opened(movie: Path) -> InputContainer:

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from reelscribe import device_manager, environments, lease, logger, manifest, memory, process, settings
-from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, is_full
+from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, is_full, refuse_strangers
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
 from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
@@ -45,6 +45,8 @@ def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
     try:
         args = _parser(stage).parse_args(list(arguments))
         movie_dir = Path(args.movie_dir).resolve() if args.movie_dir else None
+        if movie_dir:
+            refuse_strangers(movie_dir)
         declared = settings.settings_of(stage.name, stage.options)
         said = {s.env: value for s in declared if (value := getattr(args, s.field, None)) is not None}
         found = settings.layers(said, Path(args.env) if args.env else None, movie_dir)
@@ -207,7 +209,9 @@ class Job:
         affecting = {s.env: getattr(self.options, s.field) for s in self._settings() if s.affects_output and not s.secret}
         versions = {name: manifest.locked_versions(self.environment).get(name, "") for name in self.engine.packages}
         engine = {**self.engine.model_dump(exclude={"packages", "environment"}), "packages": versions}
+        schemas = {file.pattern: file.schema.SCHEMA for file in file_fields(self.stage.outputs) if file.schema}
         parts = {"inputs": inputs, "facts": facts, "options": affecting, "engine": engine, "revision": self.stage.revision}
+        parts["schemas"] = schemas
         self.hashes.save()
         return Manifest(
             stage=self.stage.name,
@@ -349,9 +353,10 @@ class Job:
 
     def _remove_stale(self, before: dict[str, FileRecord], now: dict[str, FileRecord]) -> None:
         """Outputs of an earlier run under other names (another language, another container)."""
+        ours = {path for file in file_fields(self.stage.outputs) for path in file.matches(self.movie_dir)}
         for name in before.keys() - now.keys():
-            path = (self.movie_dir / name).resolve()
-            if path.is_relative_to(self.movie_dir):
+            # A damaged manifest may name anything, the user's own files too.
+            if (path := self.movie_dir / name) in ours:
                 path.unlink(missing_ok=True)
 
     @contextmanager

@@ -1,27 +1,56 @@
 """The JSON files of a movie directory. Times are seconds on the movie's own timeline unless the name says otherwise.
 
-Unknown keys are kept out of our way, not refused: a newer reelscribe or another tool may add some.
+Unknown keys are kept out of our way, not refused: another tool may add some. What a file cannot mean (a time that is no number, or longer
+than any film) is refused where it is read. docs/reliability.md says what a change of a schema takes.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+
+from reelscribe.errors import NewerSchemaError
+
+LONGEST_S = 1_000_000  # 11 days: no WAV file is that long, and what is planned for each second of a film stays possible
+_MOST_WORDS = 1_000_000
+Seconds = Annotated[float, Field(ge=-LONGEST_S, le=LONGEST_S)]
+Length = Annotated[float, Field(ge=0, le=LONGEST_S)]
+WordNumber = Annotated[int, Field(ge=0, le=_MOST_WORDS)]
 
 
 class Artifact(BaseModel):
     """Base of every JSON schema here."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class Document(Artifact):
+    """A whole file. Its class's SCHEMA is raised when it, or anything in it, changes; a file without a number is of version 1."""
+
+    SCHEMA: ClassVar[int] = 1
+    schema_version: int = Field(default=1, ge=1)
+
+    # The first field of all: a newer file is known as one before it is found not to fit.
+    @field_validator("schema_version")
+    @classmethod
+    def _not_newer(cls, version: int) -> int:
+        if version > cls.SCHEMA:
+            raise NewerSchemaError(f"a file of the kind {cls.__name__}", version, cls.SCHEMA)
+        return version
+
+    @field_serializer("schema_version")
+    def _as_written(self, version: Any) -> int:
+        """Whatever was read, what is written is of today's version."""
+        return self.SCHEMA
 
 
 class Span(Artifact):
     """A stretch of time."""
 
-    start: float
-    end: float
+    start: Seconds
+    end: Seconds
 
 
 # -- media.json ---------------------------------------------------------------------------------------------------------
@@ -40,8 +69,8 @@ class Stream(Artifact):
     language: str | None = None
     title: str | None = None
     dispositions: list[str] = []
-    start: float = 0.0
-    duration: float | None = None
+    start: Seconds = 0.0
+    duration: Length | None = None
     channels: int | None = None
     layout: str | None = None
     sample_rate: int | None = None
@@ -66,7 +95,7 @@ class AudioTrack(Artifact):
     index: int
     reason: str
     downmix: str
-    start: float
+    start: Seconds
     language: str | None = None
 
 
@@ -80,7 +109,7 @@ class Contents(Artifact):
     """What a movie file holds. `duration` is 0 where the container does not say; `fps` is a fraction such as "24000/1001"."""
 
     container: str
-    duration: float
+    duration: Length
     fps: str | None = None
     streams: list[Stream]
     chapters: list[Chapter] = []
@@ -90,12 +119,12 @@ class Contents(Artifact):
         return [s for s in self.streams if s.kind == kind]
 
 
-class Media(Contents):
+class Media(Contents, Document):
     """What demux learnt of the movie; the WAV's 0 is the movie's 0."""
 
     audio: AudioTrack
-    sample_rate: int = 16000
-    num_samples: int
+    sample_rate: int = Field(default=16000, ge=1)
+    num_samples: int = Field(ge=0, le=16000 * LONGEST_S)
 
 
 # -- metadata/tmdb.json -------------------------------------------------------------------------------------------------
@@ -127,7 +156,7 @@ class Candidate(Artifact):
     parts: dict[str, float]
 
 
-class Metadata(Artifact):
+class Metadata(Document):
     """What is known of the movie; `sources` says for each field where it came from.
 
     `overviews`: by language (ISO 639-1), in those that help. `candidates`: whom the search found, the best first, used or not.
@@ -173,8 +202,8 @@ class Term(Artifact):
     variants: list[str] = []
     risky: dict[str, str] = {}
     mentions: list[Span] = []
-    start: float | None = None
-    end: float | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
 
 
 class Replacement(Artifact):
@@ -184,7 +213,7 @@ class Replacement(Artifact):
     right: str
 
 
-class Glossary(Artifact):
+class Glossary(Document):
     """All terms, the heaviest first; `never` are words that correction must leave alone. `pipeline`: what found names in texts."""
 
     terms: list[Term]
@@ -199,11 +228,11 @@ class BiasWindow(Span):
     terms: list[str]
 
 
-class BiasWindows(Artifact):
+class BiasWindows(Document):
     """Overlapping windows over the whole movie, every `stride_s` one of `window_s`."""
 
-    window_s: float
-    stride_s: float
+    window_s: float = Field(gt=0)
+    stride_s: float = Field(gt=0)
     windows: list[BiasWindow]
 
 
@@ -216,11 +245,11 @@ class SpeechSegment(Span):
     score: float
 
 
-class Vad(Artifact):
+class Vad(Document):
     """Speech, in order and without overlap."""
 
     segments: list[SpeechSegment]
-    duration: float
+    duration: Length
     model: str
 
 
@@ -234,18 +263,18 @@ class Speaker(Artifact):
     """A diarized voice: seconds of exclusive talk and its mean embedding's distance to the nearest other voice."""
 
     label: str
-    total_s: float
+    total_s: Length
     nearest: str | None = None
     distance: float | None = None
 
 
-class Diarization(Artifact):
+class Diarization(Document):
     """Turns (they may overlap) and exclusive turns (they never do)."""
 
     turns: list[Turn]
     exclusive: list[Turn]
     speakers: list[Speaker]
-    duration: float
+    duration: Length
     model: str
 
 
@@ -259,10 +288,10 @@ class Word(Artifact):
     """
 
     word: str
-    start: float
-    end: float
-    engine_start: float | None = None
-    engine_end: float | None = None
+    start: Seconds
+    end: Seconds
+    engine_start: Seconds | None = None
+    engine_end: Seconds | None = None
     score: float | None = None
     speaker: str | None = None
 
@@ -283,7 +312,7 @@ class Segment(Span):
     terms: list[str] = []
     redone: list[str] = []
     marks: list[str] = []
-    source: tuple[int, int] | None = None
+    source: tuple[WordNumber, WordNumber] | None = None
 
 
 class Window(Span):
@@ -302,10 +331,10 @@ class Chunk(Span):
     batches: list[list[int]] = []
 
 
-class Plan(Artifact):
+class Plan(Document):
     """What asr will decode, and with which terms, written before it begins. `speech`: what the detectors heard, together."""
 
-    duration: float
+    duration: Length
     speech: list[Span]
     windows: list[Window]
     chunks: list[Chunk]
@@ -337,7 +366,7 @@ class AsDecoded(Artifact):
     degraded: list[str] = []
 
 
-class DecodedChunk(Artifact):
+class DecodedChunk(Document):
     """A checkpoint: good for as long as `fingerprint` is that of the chunk to be decoded, and `alignment` that of how it is aligned.
 
     `degraded`: what it was decoded with less of, and aligned; `decoded`: it before that, so that it can be aligned in another way.
@@ -351,7 +380,7 @@ class DecodedChunk(Artifact):
     decoded: AsDecoded = AsDecoded(windows=[])
 
 
-class Transcript(Artifact):
+class Transcript(Document):
     """All segments in order; readable by WhisperX's own tools. `translation`: the same in English, when that was asked for."""
 
     segments: list[Segment]
@@ -360,7 +389,7 @@ class Transcript(Artifact):
     engine: str
     model: str
     draft: bool = False
-    duration: float
+    duration: Length
 
 
 class Correction(Artifact):
@@ -371,10 +400,10 @@ class Correction(Artifact):
 
     id: str
     segment: int
-    first: int
-    last: int
-    start: float
-    end: float
+    first: WordNumber
+    last: WordNumber
+    start: Seconds
+    end: Seconds
     old: str
     new: str
     heard: str
@@ -383,7 +412,7 @@ class Correction(Artifact):
     scores: dict[str, float]
 
 
-class Corrections(Artifact):
+class Corrections(Document):
     """The ledger of everything post-ner changed.
 
     `undone`: what it would have changed, had the user not decided otherwise; words `first` to `last` are those that stayed.
@@ -397,7 +426,7 @@ class Corrections(Artifact):
     reviewed: str = ""
 
 
-class Reviewed(Artifact):
+class Reviewed(Document):
     """Decisions about corrections that hold in this movie only: in one place, or `lines` that the glossary file could not take."""
 
     accepted: list[Correction] = []
@@ -410,7 +439,7 @@ class Evidence(Artifact):
 
     kind: str
     name: str
-    start: float
+    start: Seconds
     text: str
     weight: float
 
@@ -431,7 +460,7 @@ class NamedSpeaker(Artifact):
     suggested: str | None = None
     confidence: float | None = None
     evidence: list[Evidence] = []
-    total_s: float
+    total_s: Length
 
     @field_validator("name")
     @classmethod
@@ -441,7 +470,7 @@ class NamedSpeaker(Artifact):
         return " ".join("".join(visible).split())[:_LONGEST_NAME]
 
 
-class Speakers(Artifact):
+class Speakers(Document):
     """The voices of the movie."""
 
     speakers: list[NamedSpeaker]
@@ -461,18 +490,26 @@ class Track(Artifact):
     hearing_impaired: bool = False
     num_cues: int
 
+    @field_validator("file")
+    @classmethod
+    def _beside(cls, name: str) -> str:
+        """It is opened by its name: one in another folder is none of ours."""
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise ValueError("no name of a file in subtitles/")
+        return name
 
-class Tracks(Artifact):
+
+class Tracks(Document):
     """Every subtitle file of the movie."""
 
     tracks: list[Track]
 
 
-class Shots(Artifact):
+class Shots(Document):
     """Shot changes: `cuts` are the times of the first picture of each shot but the first. `key`: of the movie and the detector."""
 
     key: str
-    cuts: list[float]
+    cuts: list[Seconds]
 
 
 class Violation(Artifact):
@@ -494,7 +531,7 @@ class QcCue(Span):
     id: int
     lines: list[str]
     speakers: list[str | None]
-    words: tuple[int, int]
+    words: tuple[WordNumber, WordNumber]
     cps: float
     marks: list[str] = []
     source: list[int] = []
@@ -517,7 +554,7 @@ class Hidden(Span):
     marks: list[str]
 
 
-class Qc(Artifact):
+class Qc(Document):
     """Quality control of the subtitles. `shots`: whether shot changes were known."""
 
     profile: str

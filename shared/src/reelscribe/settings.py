@@ -5,6 +5,7 @@ Precedence: command line > `--env FILE` > `DIR/job.env` > environment > `native/
 
 from __future__ import annotations
 
+import io
 import os
 import types
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
+from reelscribe.artifacts import read_bounded
 from reelscribe.errors import BadInputError, UsageError
 from reelscribe.stage_table import NATIVE
 
@@ -22,6 +24,7 @@ PIPELINE_ENV = NATIVE / "config" / ".env.pipeline"
 Options = TypeVar("Options", bound=BaseModel)
 Layer = tuple[str, Mapping[str, str]]
 _MPS_LOW_WATERMARK = 1.4
+_LARGEST_FILE = 1 << 20
 
 
 def option(default: Any, *, env: str, help: str, unit: str = "", affects_output: bool = True, **bounds: Any) -> Any:
@@ -216,14 +219,15 @@ def read_env_file(path: Path) -> dict[str, str]:
 
     try:
         # utf-8-sig: some editors put a byte order mark in front, which would become part of the first name.
-        with open(path, encoding="utf-8-sig") as f:
-            lines = list(parse_stream(f))
+        text = read_bounded(path, _LARGEST_FILE).decode("utf-8-sig")
+        lines = list(parse_stream(io.StringIO(text)))
     except OSError as error:
         raise BadInputError(f"settings file {path}: {error.strerror}", remedy="check the path given with --env") from error
     except UnicodeDecodeError as error:
         raise BadInputError(f"settings file {path} is not UTF-8 text", remedy="write KEY=VALUE lines as plain text") from error
     for line in lines:
-        if line.error or (line.key is not None and line.value is None):
+        # No name of a file, and no variable of the environment, can hold a NUL.
+        if line.error or (line.key is not None and line.value is None) or "\0" in line.original.string:
             # The line itself is not shown: it may hold a secret. Its text begins with the empty lines before it.
             text = line.original.string
             number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")

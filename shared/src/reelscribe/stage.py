@@ -31,6 +31,7 @@ from reelscribe.errors import MissingInputError
 from reelscribe.manifest import Engine
 from reelscribe.models import ModelNeed
 from reelscribe.progress import Progress
+from reelscribe.schemas import Document
 from reelscribe.settings import StageOptions
 from reelscribe.stage_table import NATIVE, Row
 
@@ -45,7 +46,7 @@ class StageFiles(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def artifact(pattern: str, *, schema: type[BaseModel] | None = None, movie: bool = False) -> Any:
+def artifact(pattern: str, *, schema: type[Document] | None = None, movie: bool = False) -> Any:
     """A file of the movie directory; `schema` is the model of a JSON file. `movie`: it is as large as one, and known by blocks of it.
 
     `{name}` in `pattern` stands for the movie directory's name. A pattern with * is any number of files: the field is then a
@@ -66,7 +67,7 @@ class FileField:
     field: str
     pattern: str
     optional: bool
-    schema: type[BaseModel] | None
+    schema: type[Document] | None
     sampled: bool
 
     @property

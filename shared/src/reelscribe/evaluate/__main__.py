@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe import logger
+from reelscribe.artifacts import refuse_strangers
 from reelscribe.errors import BadInputError, ExitCode, ReelscribeError
 from reelscribe.evaluate import names, speakers, text, timing
 from reelscribe.evaluate.made import Made
@@ -66,6 +67,7 @@ def measure(args: argparse.Namespace) -> int:
         raise BadInputError(f"{args.movie_dir} is no movie directory", remedy="it is what pipeline.sh made: out/Film")
     if not 0 <= args.collar <= 10:
         raise BadInputError(f"a collar of {args.collar} s", remedy="seconds, from 0 to 10")
+    refuse_strangers(args.movie_dir)
     made = Made.read(args.movie_dir)
     reference = Reference.read(args.reference, args.names)
     scores = evaluate(made, reference, language=args.language, collar=args.collar)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from reelscribe import manifest, settings, stage_table
-from reelscribe.artifacts import Model, read_json
+from reelscribe.artifacts import Model, read_json, refuse_strangers
 from reelscribe.errors import BadInputError, ReelscribeError
 from reelscribe.manifest import Manifest
 from reelscribe.schemas import (
@@ -35,6 +35,7 @@ class Sources:
     def __init__(self, movie_dir: Path) -> None:
         if not movie_dir.is_dir():
             raise BadInputError(f"{movie_dir} is no folder", remedy="give a movie's folder, as out/Film")
+        refuse_strangers(movie_dir)
         self.dir = movie_dir.resolve()
         self.problems: list[str] = []
         self.media = self.read("media.json", Media)
