@@ -30,6 +30,7 @@
 #   --model NAME|DIR   Whisper model: a name or a folder
 #   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
 #   --device NAME      auto, mps, cuda or cpu, for all stages (default: auto)
+#   --trust-model      run the code that a model's own files may hold; without it such a model is refused
 #   --set KEY=VALUE    any setting of native/config/.env.pipeline, as often as needed
 #   --env FILE         settings file of KEY=VALUE lines; weaker than the options here
 #   --from STAGE       begin with this stage           --to STAGE         end with this stage
@@ -121,6 +122,7 @@ parse() {
       --model) settings+=(--set "WHISPER_MODEL=$value") ;;
       --backend) settings+=(--set "WHISPER_BACKEND=$value") ;;
       --device) settings+=(--set "DEVICE=$value") ;;
+      --trust-model) settings+=(--set TRUST_MODEL=true) ;;
       --set) settings+=(--set "$value") ;;
       --env) job+=(--env "$value") ;;
       --from | --only | --skip) selection+=("$option=$value") ;;

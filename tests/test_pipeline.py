@@ -630,6 +630,7 @@ def test_a_dry_run_says_what_would_be_fetched(pipeline, movie, online, hub) -> N
 
 def test_a_token_of_a_settings_file_opens_the_hub_and_is_seen_nowhere(pipeline, movie, tmp_path, online, hub) -> None:
     (tmp_path / "my.env").write_text(f"HF_TOKEN={TOKEN}\n")
+    (tmp_path / "my.env").chmod(0o600)
     done = pipeline("--env", "my.env", str(movie), env=online)
     assert {r.authorization for r in hub.requests if r.path.startswith("/api")} == {f"Bearer {TOKEN}"}
     everything = [p.read_bytes() for folder in ("out", "models") for p in (tmp_path / folder).rglob("*") if p.is_file()]

@@ -88,7 +88,8 @@ def load(options: Options, device: Device, threads: int, say: Callable[[str], No
     def community(folder: Path) -> tuple[Segmenter, str]:
         from pyannote_vad.segmentation import Segmenter
 
-        return Segmenter.load(folder / pyannote_models.SEGMENTATION, device), pyannote_models.COMMUNITY.repo
+        segmenter = Segmenter.load(folder / pyannote_models.SEGMENTATION, device, trusted=options.trust_model)
+        return segmenter, pyannote_models.COMMUNITY.repo
 
     def embedded() -> tuple[Segmenter, str]:
         from pyannote_vad.segmentation import Segmenter

@@ -94,7 +94,8 @@ def load(options: Options, device: Device, threads: int, say: Callable[[str], No
     def community(folder: Path) -> tuple[Any, Path, str]:
         from diarization import pipelines
 
-        return pipelines.community(folder), folder / pyannote_models.SEGMENTATION, pyannote_models.COMMUNITY.repo
+        pipeline = pipelines.community(folder, trusted=options.trust_model)
+        return pipeline, folder / pyannote_models.SEGMENTATION, pyannote_models.COMMUNITY.repo
 
     def embedded() -> tuple[Any, Path, str]:
         from diarization import pipelines

@@ -6,27 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pyannote.audio import Model, Pipeline
+import yaml
 from pyannote.audio.core.plda import PLDA
 from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.core import SlidingWindow, SlidingWindowFeature
 
 from diarization.voice import VoiceModel
-from reelscribe import wav
-from reelscribe.pyannote_models import Segmentation, digest, embedded_segmentation
+from reelscribe import trust, wav
+from reelscribe.errors import BadInputError
+from reelscribe.pyannote_models import EMBEDDING, SEGMENTATION, Segmentation, digest, embedded_segmentation
 
 # tests/bench/diarization.py shows what these give and how far they may be moved.
 ONSET = 0.45
 MIN_CLUSTER_SIZE = 12
 MIN_VOICE_S = 0.5
 BATCH = 32
+_CLASS = "pyannote.audio.pipelines.SpeakerDiarization"
 
 
 def embedded(threshold: float) -> SpeakerDiarization:
     """The segmentation inside whisperx, Resemblyzer's voices, agglomerative clustering up to the cosine distance `threshold`."""
     # Agglomerative clustering has no use for a PLDA, but the pipeline insists on one.
     pipeline = SpeakerDiarization(
-        segmentation=Model.from_pretrained(embedded_segmentation()),
+        segmentation=trust.pyannote_model(embedded_segmentation()),
         segmentation_batch_size=BATCH,
         embedding=VoiceModel(),
         embedding_exclude_overlap=True,
@@ -46,9 +48,20 @@ def parameters(threshold: float, onset: float = ONSET) -> dict[str, Any]:
     return {"segmentation": {"threshold": onset, "min_duration_off": 0.0}, "clustering": clustering}
 
 
-def community(folder: Path) -> SpeakerDiarization:
-    """community-1 as it is in `folder`."""
-    return Pipeline.from_pretrained(folder)
+def community(folder: Path, *, trusted: bool) -> SpeakerDiarization:
+    """community-1 as it is in `folder`. Raises UntrustedError.
+
+    pyannote's own Pipeline.from_pretrained would make and call whatever class the folder's config.yaml names.
+    """
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    if config["pipeline"]["name"] != _CLASS:
+        raise BadInputError(f"config.yaml describes no {_CLASS}")
+    models = {
+        "segmentation": trust.pyannote_model(folder / SEGMENTATION, trusted=trusted, strict=False),
+        "embedding": trust.pyannote_model(folder / EMBEDDING, trusted=trusted, strict=False),
+        "plda": PLDA.from_pretrained(folder / "plda"),
+    }
+    return SpeakerDiarization(**{**config["pipeline"]["params"], **models}).instantiate(config["params"])
 
 
 def reuse(pipeline: SpeakerDiarization, segmentation: Segmentation, weights: Path) -> bool:

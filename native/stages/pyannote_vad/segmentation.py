@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from pyannote.audio import Inference, Model
+from pyannote.audio import Inference
 
-from reelscribe import wav
+from reelscribe import trust, wav
 from reelscribe.device_manager import Device
 from reelscribe.progress import Progress
 from reelscribe.pyannote_models import Segmentation, digest
@@ -29,9 +29,9 @@ class Segmenter:
     model: str
 
     @classmethod
-    def load(cls, weights: Path, device: Device) -> Segmenter:
-        """weights: a checkpoint of pyannote's."""
-        model = Model.from_pretrained(weights)
+    def load(cls, weights: Path, device: Device, *, trusted: bool = False) -> Segmenter:
+        """weights: a checkpoint of pyannote's. Raises UntrustedError."""
+        model = trust.pyannote_model(weights, trusted=trusted)
         duration_s = model.specifications.duration
         inference = Inference(model, step=STEP * duration_s, skip_aggregation=True, batch_size=BATCH, device=torch.device(device.device))
         return cls(inference, digest(weights))

@@ -178,7 +178,7 @@ def known_settings() -> dict[str, settings.Setting]:
 def job_settings(said: Iterable[str], env_file: Path | None) -> dict[str, str]:
     """What this job keeps: the settings file's values and, stronger, the command line's KEY=VALUE.
 
-    Secrets of the file are left out (they are handed to the stages, never stored). Raises UsageError.
+    Secrets of the file are left out (they are handed to the stages, never stored). Raises UsageError, also where others may read them.
     """
     known = known_settings()
     kept: dict[str, str] = {}
@@ -187,16 +187,20 @@ def job_settings(said: Iterable[str], env_file: Path | None) -> dict[str, str]:
         for key, value in file.items():
             if key not in known:
                 logger.get().warning("%s: %s is no setting of reelscribe%s", env_file, key, _suggestion(key, known))
-            elif not known[key].secret:
+            elif known[key].secret:
+                file.secret(key)
+            else:
                 kept[key] = settings.anchored(known[key], value, file.folder)
     for pair in said:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {pair!r}", remedy="write --set KEY=VALUE")
+            raise UsageError(f"--set {key!r}", remedy="write --set KEY=VALUE")
         if key not in known:
             raise UsageError(f"{key} is no setting of reelscribe{_suggestion(key, known)}", remedy="native/config/.env.pipeline lists all")
         if known[key].secret:
-            raise UsageError(f"{key} is a secret and would be kept in clear", remedy=f"set {key} in the environment or in an --env file")
+            raise UsageError(
+                f"{key} is a secret and would be kept in clear", remedy=f"set {key} in the environment or in an --env file (chmod 600)"
+            )
         kept[key] = settings.anchored(known[key], value, Path.cwd())
     return kept
 
@@ -215,8 +219,17 @@ def write_job(movie_dir: Path, movie: Path, kept: Mapping[str, str]) -> None:
 
 
 def kept_settings(movie_dir: Path) -> dict[str, str]:
-    """What the job has kept so far, without the movie."""
-    return {k: v for k, v in settings.read_env_file(movie_dir / "job.env").items() if k not in ("MOVIE", "MOVIE_ID")}
+    """What the job has kept so far, without the movie. Raises UsageError for a secret that somebody wrote there."""
+    job = movie_dir / "job.env"
+    kept = {k: v for k, v in settings.read_env_file(job).items() if k not in ("MOVIE", "MOVIE_ID")}
+    for key, setting in known_settings().items():
+        if setting.secret and kept.get(key):
+            logger.keep_secret(kept[key])
+            where = "movie directories are copied and passed on"
+            raise UsageError(
+                f"{job} holds {key}, and {where}", remedy=f"take that line out; {key} belongs into the environment or an --env file"
+            )
+    return kept
 
 
 def _quoted(value: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 NAME = "reelscribe"
 _FILE_ONLY = "reelscribe_file_only"
@@ -20,14 +23,17 @@ def get() -> logging.Logger:
 
 
 def keep_secret(value: str) -> None:
-    """Replace `value` by *** in everything logged from now on."""
-    if value:
-        _secrets.add(value)
+    """Replace `value` by *** in everything logged from now on, also as libraries write it in addresses, headers, JSON and errors."""
+    for said in {value, value.strip()} - {""}:
+        data = said.encode(errors="surrogateescape")
+        _secrets.update((said, repr(said)[1:-1], json.dumps(said)[1:-1]))
+        _secrets.update((quote(data), quote(data, safe=""), quote_plus(data)))
+        _secrets.update((base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()))
 
 
 def redact(text: str) -> str:
-    """`text` without secrets."""
-    for secret in _secrets:
+    """`text` without secrets; the longest first, as one spelling may begin with another."""
+    for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 

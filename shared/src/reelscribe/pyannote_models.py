@@ -21,7 +21,8 @@ from reelscribe.artifacts import atomic_write
 from reelscribe.errors import BadInputError, MissingToolError
 from reelscribe.manifest import Engine
 from reelscribe.models import ModelNeed, locate
-from reelscribe.settings import HubTokenOption, MpsOptions, StageOptions
+from reelscribe.settings import HubTokenOption, MpsOptions
+from reelscribe.trust import TrustOption, UntrustedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,17 +31,18 @@ if TYPE_CHECKING:
 Loaded = TypeVar("Loaded")
 
 SEGMENTATION = "segmentation/pytorch_model.bin"
+EMBEDDING = "embedding/pytorch_model.bin"
 # The files are those that pyannote's SpeakerDiarization looks for below its `$model/…` folders.
 COMMUNITY = ModelNeed(
     repo="pyannote/speaker-diarization-community-1",
     purpose="voices",
-    files=("config.yaml", SEGMENTATION, "embedding/pytorch_model.bin", "plda/xvec_transform.npz", "plda/plda.npz"),
+    files=("config.yaml", SEGMENTATION, EMBEDDING, "plda/xvec_transform.npz", "plda/plda.npz"),
     gated=True,
 )
 EMBEDDED_SEGMENTATION = "assets/pytorch_model.bin"  # inside whisperx
 
 
-class PyannoteOptions(StageOptions, HubTokenOption, MpsOptions):
+class PyannoteOptions(TrustOption, HubTokenOption, MpsOptions):
     """For the two stages that can use community-1."""
 
 
@@ -72,13 +74,16 @@ def load(
 ) -> Loaded:
     """What `community` makes of the folder of community-1, or else what `embedded` makes.
 
-    `say` is told when the embedded models stand in for a community-1 that is broken, or that was asked for with a token.
+    `say` is told when the embedded models stand in for a community-1 that is broken, or that was asked for with a token. Raises
+    UntrustedError for one that would run code of its own: nobody put that there by mistake.
     """
     found = locate(COMMUNITY, options.models_dir)
     with quiet():
         if found:
             try:
                 return community(found.folder)
+            except UntrustedError:
+                raise
             except Exception as error:  # files of a third party: anything may be wrong with them
                 why = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
                 say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -19,9 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pydantic import SecretStr
-
-from reelscribe import device_manager, environments, lease, logger, manifest, memory, process, settings
+from reelscribe import device_manager, environments, lease, logger, manifest, memory, network, process, settings, trust
 from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, is_full, refuse_strangers
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
@@ -145,14 +144,15 @@ def _prepare_process(stage: AnyStage, options: StageOptions) -> None:
     """Environment variables that libraries read when they are imported."""
     threads = str(options.threads or device_manager.probe().cores)
     os.environ.setdefault("OMP_NUM_THREADS", threads)
-    os.environ.update(PYANNOTE_METRICS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+    os.environ.update(TOKENIZERS_PARALLELISM="false", **trust.DATA_ONLY)
     if isinstance(options, MpsOptions):
         os.environ.update(options.mps_environment())
-    if options.offline:
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    for value in (getattr(options, name) for name in type(options).model_fields):
-        if isinstance(value, SecretStr):
-            logger.keep_secret(value.get_secret_value())
+    network.set_up(offline=options.offline)
+    secrets = [s.env for s in settings.settings_of(stage.name, stage.options) if s.secret]
+    for name in secrets:  # the options have them; neither libraries nor children need to
+        os.environ.pop(name, None)
+    if secrets:  # a crash must not write memory that holds a key
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 # -- device -------------------------------------------------------------------------------------------------------------

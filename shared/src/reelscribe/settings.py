@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
+import stat
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
+from reelscribe import logger
 from reelscribe.artifacts import read_bounded
 from reelscribe.errors import BadInputError, UsageError
 from reelscribe.stage_table import NATIVE
@@ -196,7 +200,14 @@ def choices(setting: Setting) -> str:
     literals = [str(value) for t in members if get_origin(t) is Literal for value in get_args(t)]
     if literals:
         return "|".join(literals)
-    name = {bool: "true|false", int: "number", float: "number", Path: "path", SecretStr: "secret", str: "text"}.get(members[0], "text")
+    name = {
+        bool: "true|false",
+        int: "number",
+        float: "number",
+        Path: "path",
+        SecretStr: "secret, in the environment or a file with permissions 600",
+        str: "text",
+    }.get(members[0], "text")
     bounds = [
         f"{symbol}{getattr(limit, attribute)}"
         for limit in setting.info.metadata
@@ -240,7 +251,20 @@ class EnvFile(dict[str, str]):
 
     def __init__(self, path: Path) -> None:
         super().__init__(read_env_file(path))
-        self.folder = path.absolute().parent
+        self.path = path.absolute()
+        self.folder = self.path.parent
+
+    def secret(self, name: str) -> str:
+        """The secret `name`, or nothing. Raises UsageError when others may read the file; what it holds has to be taken for known then."""
+        value = self.get(name, "")
+        logger.keep_secret(value)
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if value and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(
+                f"{self.path} holds {name}, and other users of this machine may read it (permissions {mode:04o})",
+                remedy=f"chmod 600 {shlex.quote(str(self.path))}",
+            )
+        return value
 
 
 def anchored(setting: Setting, value: str, folder: Path) -> str:
@@ -276,6 +300,9 @@ def resolve(stage: str, model: type[Options], found: Sequence[Layer]) -> tuple[O
         for source, layer in found:
             said = next((layer[name] for name in names if layer.get(name)), None)
             if said is not None:
+                if setting.secret:
+                    said = layer.secret(setting.env) if isinstance(layer, EnvFile) else said
+                    logger.keep_secret(said)
                 at_home = anchored(setting, said, layer.folder) if isinstance(layer, EnvFile) else said
                 values[setting.field], sources[setting.field] = at_home, source
                 break
@@ -289,7 +316,7 @@ def resolve(stage: str, model: type[Options], found: Sequence[Layer]) -> tuple[O
         if not first["loc"]:
             raise UsageError(f"{stage}: {message}", remedy="correct one of these settings") from None
         setting = next(s for s in settings if s.field == first["loc"][0])
-        said = "***" if setting.secret else repr(values.get(setting.field))
+        said = "***" if setting.secret else re.sub(r"//[^/@]*@", "//***@", repr(values.get(setting.field)))
         raise UsageError(
             f"{setting.env}={said} ({sources[setting.field]}): {message}",
             remedy=f"{setting.env} takes {choices(setting)}: {setting.help}",

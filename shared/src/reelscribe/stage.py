@@ -25,7 +25,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reelscribe import device_manager, stage_table
+from reelscribe import device_manager, logger, stage_table
 from reelscribe.device_manager import Device
 from reelscribe.errors import MissingInputError
 from reelscribe.manifest import Engine
@@ -190,7 +190,7 @@ class Context(Generic[Options, Inputs, Outputs]):
     def fallback(self, what: str) -> None:
         """Something less than the best is used: said aloud and kept in the manifest."""
         self.log.warning(what)
-        self.fallbacks.append(what)
+        self.fallbacks.append(logger.redact(what))
 
     def note(self, name: str, value: Any) -> None:
         """A fact about this run for the manifest (JSON)."""

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.progress import EVENTS_VARIABLE, Display
 from reelscribe.runner import RETRY_VARIABLE
 from reelscribe.settings import option
-from reelscribe.stage import load_contract
+from reelscribe.stage import load_contract, load_contracts
 from reelscribe.stage_table import NATIVE, Row, find
 
 _TICK_S = 0.2
@@ -167,10 +166,13 @@ def _tree_rss_mb(pid: int) -> int:
 
 
 def stage_environment(row: Row, env_file: Path | None) -> dict[str, str]:
-    """The process environment of a stage: ours, with the secrets of the settings file, which job.env must not keep."""
-    said: Mapping[str, str] = settings.read_env_file(env_file) if env_file else {}
-    secrets = [s.env for s in settings.settings_of(row.name, load_contract(row).options) if s.secret]
-    return {**os.environ, **{name: said[name] for name in secrets if name in said}, "PYTHONUNBUFFERED": "1"}
+    """The process environment of a stage: ours, with its own secrets alone, those of the settings file included (job.env keeps none)."""
+    said = settings.EnvFile(env_file) if env_file else None
+    secrets = {s.env for stage in load_contracts() for s in settings.settings_of(stage.name, stage.options) if s.secret}
+    own = {s.env for s in settings.settings_of(row.name, load_contract(row).options) if s.secret}
+    found = {name: (said.secret(name) if said else "") or os.environ.get(name, "") for name in own}
+    others = {name: value for name, value in os.environ.items() if name not in secrets}
+    return {**others, **{name: value for name, value in found.items() if value}, "PYTHONUNBUFFERED": "1"}
 
 
 def python_of(environment: str) -> Path:
