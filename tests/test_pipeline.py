@@ -22,7 +22,11 @@ from fake_hub import TOKEN, FakeHub
 
 from reelscribe.stage_table import NATIVE, ROOT
 
-TABLE = "01 first core -\n02 second core mps,cuda,cpu\n03 third core -\n"
+TABLE = """\
+01 first  core -            -      0 500 1 10
+02 second core mps,cuda,cpu first  1 500 1 10
+03 third  core -            second 0 500 1 10
+"""
 
 STAGE = '''
 """Stage {name} of the tests."""

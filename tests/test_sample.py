@@ -21,7 +21,13 @@ from reelscribe.sample import Estimate, Extent
 from reelscribe.schemas import SpeechSegment, Vad
 from reelscribe.stage_table import NATIVE, ROOT
 
-TABLE = "01 demux core -\n02 silero-vad core cpu\n03 asr core -\n04 subtitle-gen core -\n05 mux core -\n"
+TABLE = """\
+01 demux        core -   -            0 500 1 10
+02 silero-vad   core cpu demux        0 500 1 10
+03 asr          core -   silero-vad   0 500 1 10
+04 subtitle-gen core -   asr          0 500 1 10
+05 mux          core -   subtitle-gen 0 500 1 10
+"""
 
 STAGE = '''
 """Stage {name} of the tests."""

@@ -21,7 +21,11 @@ import pytest
 
 from reelscribe.stage_table import ROOT
 
-TABLE = "# nr stage envs devices\n01 tiny tiny mps,cuda,cpu\n\n02 after tiny -\n"
+TABLE = """# nr stage envs devices needs gpu mem_mb threads runtime
+01 tiny  tiny mps,cuda,cpu -    1 500 1 10
+
+02 after tiny -            tiny 0 500 1 10
+"""
 LOCK = "shouting==1.0 \\\n    --hash=sha256:00\n"
 
 TINY = '''

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +16,20 @@ NATIVE = ROOT / "native"
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: its number, its name, the environments it may run in and its devices in order of preference."""
+    """One stage: its number, its name, the environments it may run in, its devices in order of preference and the stages it needs.
+
+    gpu: GPUs, where it computes on one; mem_mb, threads, runtime_min: what one movie takes at most.
+    """
 
     number: int
     name: str
     environments: tuple[str, ...]
     devices: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    gpu: int = 0
+    mem_mb: int = 1000
+    threads: int = 1
+    runtime_min: int = 60
 
     @property
     def key(self) -> str:
@@ -48,6 +57,18 @@ def find(name: str) -> Row:
     raise UsageError(f"there is no stage {name!r}", remedy="the stages are: " + " ".join(r.name for r in load()))
 
 
+def waits_for(row: Row, running: Collection[str]) -> list[str]:
+    """Those of the stages `running` that must be done before `row`: the ones it needs, and behind those that do not run, what they need."""
+    found: dict[str, None] = {}
+    for need in row.needs:
+        found.update(dict.fromkeys([need] if need in running else waits_for(find(need), running)))
+    return list(found)
+
+
 def _row(line: str) -> Row:
-    number, name, environments, devices = line.split()
-    return Row(int(number), name, tuple(environments.split(",")), () if devices == "-" else tuple(devices.split(",")))
+    number, name, environments, devices, needs, *amounts = line.split()
+    return Row(int(number), name, *map(_names, (environments, devices, needs)), *map(int, amounts))
+
+
+def _names(cell: str) -> tuple[str, ...]:
+    return () if cell == "-" else tuple(cell.split(","))
