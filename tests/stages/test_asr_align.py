@@ -478,11 +478,21 @@ def test_a_model_that_cannot_be_loaded_is_asked_for_once_and_told_of_every_chunk
 
 
 def test_a_device_that_fails_is_told(fake, make_aligner):
-    aligner, said = make_aligner(fake(), device="cuda")
+    aligner, said = make_aligner(fake("answer['lost'] = 'RuntimeError: CUDA out of memory.'"), device="cuda")
     with aligner:
         done = [aligner.align(chunk(n), PLAN) for n in range(2)]
-    assert said == ["alignment cannot use cuda and goes on on the cpu"]
+    assert said == ["alignment cannot use cuda (RuntimeError: CUDA out of memory.) and goes on on the cpu"]
     assert aligned_words([w for d in done for w in d.windows]) == 8
+
+
+def test_a_crash_on_a_device_costs_no_times(fake, make_aligner):
+    """Its answer comes from the CPU, and only crashes there count."""
+    aligner, said = make_aligner(fake("if request['device'] == 'cuda': os.kill(os.getpid(), signal.SIGSEGV)"), device="cuda")
+    with aligner:
+        done = [aligner.align(chunk(n), PLAN) for n in range(2)]
+    assert said == ["alignment cannot use cuda (it crashed (SIGSEGV)) and goes on on the cpu"]
+    assert aligned_words([w for d in done for w in d.windows]) == 8
+    assert not any(d.failures for d in done)
 
 
 def test_what_was_named_before_decoding_is_not_asked_for_again(fake, make_aligner, tmp_path, caches):

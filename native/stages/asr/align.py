@@ -125,12 +125,13 @@ class Aligned(BaseModel):
 class Answer(BaseModel):
     """One Aligned for every unit. unusable: by language, why its model cannot be loaded; device: the one computed on.
 
-    startup_s: so long loading took.
+    lost: why that is another than was asked for; startup_s: so long loading took.
     """
 
     units: list[Aligned]
     unusable: dict[str, str] = {}
     device: str
+    lost: str = ""
     startup_s: float = 0.0
 
 
@@ -264,22 +265,28 @@ class Aligner:
         try:
             self._worker = self._worker or _Worker(self._command or worker_command())
             answer = _checked(self._worker.ask(request.model_dump_json(), self._options.alignment_timeout), units)
-        except AlignmentFailedError:
-            self._failures += 1
+        except AlignmentFailedError as failure:
             self._end_worker()
-            raise
+            if self._device == "cpu":
+                self._failures += 1
+                raise
+            self._goes_on("cpu", f"it {failure}")
+            return self._aligned(units)
         self._failures = 0
         self.startup_s += answer.startup_s
         for language, why in answer.unusable.items():
             self._unusable[language] = f"the aligner {models[language].name} cannot be used ({why})"
             self._without(language, self._unusable[language])
         if answer.device != self._device:
-            self._say(f"alignment cannot use {self._device} and goes on on the {answer.device}")
-            self._device = answer.device
+            self._goes_on(answer.device, answer.lost)
         for unit, aligned in zip(units, answer.units, strict=True):
             if aligned.error:
                 logger.get().debug("not aligned, %.1f–%.1f s: %s", unit.start, unit.end, aligned.error)
         return answer.units
+
+    def _goes_on(self, device: str, why: str) -> None:
+        self._say(f"alignment cannot use {self._device} ({why}) and goes on on the {device}")
+        self._device = device
 
     def _end_worker(self) -> None:
         if self._worker:

@@ -51,6 +51,7 @@ class Worker:
         self._started: float | None = time.monotonic()
         self._loaded: dict[str, Loaded] = {}
         self._device = ""
+        self._lost = ""
         self._nltk = _nltk_data()
 
     def answer(self, request: Request) -> Answer:
@@ -60,16 +61,39 @@ class Worker:
 
         torch.set_num_threads(request.threads)
         device_manager.limit_mps_memory()
-        self._device = self._device or _usable(request.device)
-        unusable: dict[str, str] = {}
-        for language, model in request.models.items():
-            try:
-                self._load(model)
-            except Exception as error:  # files of a third party: anything may be wrong with them
-                unusable[language] = _one_line(error)
+        self._take(request.device)
+        unusable = {language: why for language, model in request.models.items() if (why := self._why_not(model))}
         startup_s = time.monotonic() - started
         units = [Aligned(error=why) if (why := unusable.get(u.language)) else self._tried(u, request) for u in request.units]
-        return Answer(units=units, unusable=unusable, device=self._device, startup_s=startup_s)
+        return Answer(units=units, unusable=unusable, device=self._device, lost=self._lost, startup_s=startup_s)
+
+    def _take(self, device: str) -> None:
+        """Compute there, where that can be: what is asked for counts the first time."""
+        if not self._device:
+            self._device = _usable(device)
+            self._lost = "" if self._device == device else "torch cannot use it here"
+
+    def _why_not(self, model: Model) -> str:
+        """Why the model cannot be loaded, on the CPU neither; "" when it is loaded, on the CPU where the device has no room."""
+        try:
+            self._load(model)
+            return ""
+        except Exception as error:  # files of a third party: anything may be wrong with them
+            why = _one_line(error)
+        if self._device == "cpu":
+            return why
+        before, self._device, self._loaded = (self._device, self._loaded), "cpu", {}
+        try:
+            self._load(model)
+        except Exception:
+            self._device, self._loaded = before
+            return why
+        self._leave(before[0], why)
+        return ""
+
+    def _leave(self, device: str, why: str) -> None:
+        logger.get().warning("%s: %s; on the CPU from now on", device, why)
+        self._device, self._lost = "cpu", why
 
     def _tried(self, unit: Unit, request: Request) -> Aligned:
         """The unit's times, from the CPU where the device fails."""
@@ -78,10 +102,9 @@ class Worker:
         except RuntimeError as error:  # out of memory, or an operation that the device does not have
             if self._device == "cpu":
                 return Aligned(error=_one_line(error))
-            logger.get().warning("%s: %s; on the CPU from now on", self._device, _one_line(error))
+            self._leave(self._device, _one_line(error))
         except Exception as error:  # one sentence that upsets a library must not cost the chunk
             return Aligned(error=_one_line(error))
-        self._device = "cpu"
         self._loaded.clear()
         return self._tried(unit, request)
 

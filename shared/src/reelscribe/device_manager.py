@@ -126,11 +126,17 @@ def choose(row: Row, engine: str, wanted: str = "auto", machine: Machine | None 
 
 
 def verified(chosen: Device, row: Row, kind: str) -> Device:
-    """`chosen`, or the CPU when the stage's own environment cannot use it (a CPU build of torch, say)."""
-    if chosen.device == "cpu" or _usable(chosen.device, kind):
-        return chosen
-    fallback = choose(row, kind, "cpu")
-    return fallback.model_copy(update={"reason": f"{chosen.device} is there, but {kind} in this environment cannot use it"})
+    """`chosen`, or the next one of `row` when the stage's own environment cannot use it (a CPU build of torch, an old driver)."""
+    while chosen.device != "cpu" and not _usable(chosen.device, kind):
+        chosen = after(chosen, row, kind, f"{chosen.device} is there, but {kind} in this environment cannot use it")
+    return chosen
+
+
+def after(failed: Device, row: Row, kind: str, reason: str) -> Device:
+    """The device that `row` names after the one that failed, as far as machine and engine have it; the CPU comes last."""
+    machine, order = probe(), [*row.devices, "cpu"]
+    following = order[order.index(failed.device) + 1 :]
+    return _device(next(device for device in following if not _refusal(device, row, kind, machine)), kind, machine, reason)
 
 
 # Asked in a process of their own: a stage that decodes with these keeps them out of its own, as they may crash.

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reelscribe import device_manager, environments, lease, logger, manifest, memory, network, process, settings, trust
+from reelscribe import device_manager, environments, fallback, lease, logger, manifest, memory, network, process, settings, trust
 from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, is_full, refuse_strangers
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
@@ -259,7 +259,7 @@ class Job:
             ctx.forced = force
             memory.cleanup()
             try:
-                self.stage.run(ctx)
+                fallback.run(self.stage, ctx, record)
             finally:
                 ctx.progress.close()
             memory.cleanup()
@@ -325,7 +325,8 @@ class Job:
             notes=record.notes,
         )
         refused = self.options.device in self.stage.row.devices and self.options.device != device.device
-        if self.engine.kind and (refused or os.environ.get(RETRY_VARIABLE)):
+        unusable = (chosen := self.stage.choose_device(self.options)) is not None and chosen.device != device.device
+        if self.engine.kind and (refused or unusable or os.environ.get(RETRY_VARIABLE)):
             context.fallback(f"device {device.device}: {device.reason}")
         return context
 
