@@ -399,10 +399,10 @@ pytorch_index_answers() {
     --python "$PYTHON_PATH" --target "$VENVS/.new.probe.$$" --torch-backend cpu -r "$LOCKS/torch-cpu.txt"
 }
 
-# cpu_lock LOCK : the lock with PyTorch's CPU builds for torch and without the CUDA libraries.
+# cpu_lock LOCK : the lock with PyTorch's CPU builds for what it has of torch and without the CUDA libraries.
 cpu_lock() {
   awk '/^[a-z]/ { drop = /^(torch|torchaudio|torchvision|triton)==/ || /^nvidia-/ } !drop' "$1"
-  cat "$LOCKS/torch-cpu.txt"
+  awk '/^[a-z]/ { name = $1; sub(/==.*/, "", name) } NR == FNR { has[name]; next } name in has' "$1" "$LOCKS/torch-cpu.txt"
 }
 
 # --- building ---------------------------------------------------------------------------------------------------------
