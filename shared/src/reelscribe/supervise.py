@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -200,7 +200,7 @@ def supervise(args: argparse.Namespace) -> int:
     with (
         open(movie_dir / "logs" / "pipeline.log", "ab", buffering=0) as log,
         environments.in_use(["core", *row.environments]),
-        lease.working(movie_dir),
+        lease.working(movie_dir) if lease.inherited(movie_dir) else nullcontext(),
         lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, ""), lambda: lost.append(lease.lost_to_another(movie_dir))),
     ):
         arguments = [str(python_of(args.environment)), str(row.script), "--movie-dir", str(movie_dir)]
