@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 from requests.auth import AuthBase
 
 from reelscribe import logger
+from reelscribe.transport import Bounded, Limits, TooLargeError, TooSlowError
 from tmdb.answers import Answer
 from tmdb.cache import AnswerCache
 from tmdb.fields import parsed, tidy
@@ -74,6 +75,9 @@ class Client:
         self.base_url = self.base_url.rstrip("/")
         # Plain http is only allowed to this machine (TMDB_URL), where a proxy would be a stranger who reads the key.
         self._session.trust_env = self.base_url.startswith("https:")
+        limits = Limits(_MAX_BYTES, head_s=3 * self.timeout_s, body_s=3 * self.timeout_s)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, Bounded(limits))
 
     def get(self, path: str, model: type[Model], **params: str) -> Model:
         """The answer to `path`. Raises TmdbError."""
@@ -88,8 +92,11 @@ class Client:
         try:
             raw = tidy(parsed(content))
             answer = model.model_validate(raw)
+            text = json.dumps(raw, ensure_ascii=False)
         except (ValueError, RecursionError) as error:
             raise TmdbError(f"TMDB's answer to {path} is not what its documentation promises") from error
+        if logger.redact(text) != text:
+            raise TmdbError("TMDB's answer repeats the key and is not used")
         if answer.worth_keeping:
             self.cache.put(request, raw)
         return answer
@@ -107,47 +114,36 @@ class Client:
     def _fetch(self, path: str, params: dict[str, str]) -> bytes:
         token = self._checked_token()
         try:
-            # Never redirected: nothing of TMDB lies elsewhere, and the key must not go there. Not compressed: what is read is bounded.
+            # Never redirected: nothing of TMDB lies elsewhere, and the key must not go there.
             with self._session.get(
                 self.base_url + path,
                 params=params,
                 auth=_Bearer(token),
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                headers={"Accept": "application/json"},
                 timeout=self.timeout_s,
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 _judge(response, path, token)
-                content = self._body(response)
+                return response.content
+        except TooLargeError as error:
+            raise TmdbError(f"TMDB's answer is larger than {_MAX_BYTES >> 20} MiB") from error
+        except TooSlowError as error:
+            raise TmdbError(f"TMDB's answer was not complete after {3 * self.timeout_s:g} s") from error
         except requests.exceptions.SSLError as error:
             raise TmdbError("TMDB's certificate is not trusted") from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise _TryAgainError(f"TMDB gave no answer within {self.timeout_s:g} s") from error
-        except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
+        except (requests.ConnectionError, urllib3.exceptions.HTTPError, requests.exceptions.ChunkedEncodingError) as error:
             raise _TryAgainError("TMDB cannot be reached") from error
         except requests.RequestException as error:
             raise TmdbError(f"TMDB cannot be asked ({type(error).__name__})") from error
-        if token.encode() in content:
-            raise TmdbError("TMDB's answer repeats the key and is not used")
-        return content
 
     def _checked_token(self) -> str:
         token = self.token.get_secret_value().strip() if self.token else ""
         if not re.fullmatch(r"[!-~]+", token):
             raise TmdbError("TMDB_TOKEN holds characters that no key has")
         return token
-
-    def _body(self, response: requests.Response) -> bytes:
-        """The whole answer; a server that sends drop by drop or without end is left."""
-        deadline = time.monotonic() + 3 * self.timeout_s
-        content = bytearray()
-        while block := response.raw.read1(1 << 16):
-            content += block
-            if len(content) > _MAX_BYTES:
-                raise TmdbError(f"TMDB's answer is larger than {_MAX_BYTES >> 20} MiB")
-            if time.monotonic() > deadline:
-                raise TmdbError(f"TMDB's answer was not complete after {3 * self.timeout_s:g} s")
-        return bytes(content)
 
 
 def _judge(response: requests.Response, path: str, token: str) -> None:

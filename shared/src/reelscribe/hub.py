@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from reelscribe import logger
+from reelscribe import logger, network
 from reelscribe.artifacts import is_full, publish, sync, write_json
 from reelscribe.errors import MissingToolError, OutOfSpaceError, ReelscribeError
 from reelscribe.models import RECORD, Found, ModelNeed, choose_files, lacking, locate
@@ -34,6 +35,13 @@ _ANSWER_S = 10.0
 _ATTEMPTS = 3  # in a row in which nothing arrived
 _BLOCK = 4 << 20
 _CHUNK = 256 << 10
+_LISTING_BYTES = 64 << 20
+_LISTING_S = 60.0
+# A file may be large and a line slow, but not so slow that less arrives in that time.
+_LEAST_BYTES = 64 << 10
+_PACE_S = 60.0
+_UNSAID_BYTES = 32 << 30  # of a file whose size the hub does not say
+_ERROR_BYTES = 1 << 20  # what comes instead of a small file may be a page that says why
 
 
 class HubOptions(StageOptions, HubTokenOption):
@@ -42,7 +50,7 @@ class HubOptions(StageOptions, HubTokenOption):
     hf_endpoint: str = option(
         "https://huggingface.co",
         env="HF_ENDPOINT",
-        pattern=r"^https?://[^/\s]",
+        pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$",
         affects_output=False,
         help="the hub that models are fetched from, or a mirror of it",
     )
@@ -230,12 +238,12 @@ def _fetch_file(listing: Listing, file: RemoteFile, hub: Hub, partial: Path) -> 
         before = _size(partial)
         path = partial / file.name
         try:
-            hub.download(listing, file.name, partial)
+            hub.download(listing, file, partial)
             if _is_whole(path, file):
                 return
             raise DamagedError(f"{file.name} arrives damaged", remedy="try again later, or another hub with HF_ENDPOINT")
         except HubGoneError:
-            idle = 0 if _size(partial) > before else idle + 1
+            idle = 0 if _size(partial) - before >= _LEAST_BYTES else idle + 1
             if idle == _ATTEMPTS or not hub.comes_back():
                 raise
             logger.get().info("the connection to %s broke at %s: going on", hub.host, in_words(_size(partial)))
@@ -311,12 +319,29 @@ class Hub:
         parts = urlsplit(self._endpoint)
         self.host = parts.netloc.rpartition("@")[2]
         token = options.hf_token.get_secret_value().strip() if options.hf_token else ""
-        logger.keep_secret(token)
+        if not re.fullmatch(r"[!-~]*", token):
+            logger.get().warning("HF_TOKEN holds characters that no token has, and is not used")
+            token = ""
         if token and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             logger.get().warning("HF_TOKEN is not sent to %s, as that is not encrypted", self._endpoint)
             token = ""
         # False, not None: that would be the token that `hf auth login` has left, which nobody gave to us.
         self._token: str | bool = token or False
+        from reelscribe.transport import Limits
+
+        self._limits = Limits(_LISTING_BYTES, head_s=3 * _ANSWER_S, body_s=_LISTING_S)
+        self._client = _client(self)
+
+    def session(self) -> Any:
+        """What the client asks with: everything that this hub and those it sends us to answer is within limits."""
+        import requests
+
+        from reelscribe.transport import Bounded
+
+        session = requests.Session()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, Bounded(self._limits))
+        return session
 
     def unreachable(self) -> HubGoneError | None:
         """Why there is no way to the hub, or to the proxy before it, within CONNECT_S: a name server alone may be silent for longer."""
@@ -352,13 +377,15 @@ class Hub:
             time.sleep(min(2.0, PATIENCE_S))
         return True
 
+    def _allow(self, max_bytes: int, body_s: float, piece: int | None = None) -> None:
+        self._limits.max_bytes, self._limits.body_s, self._limits.piece = max_bytes, body_s, piece
+
     def listing(self, need: ModelNeed) -> Listing:
         """The files that `need` means, with sizes and digests. Raises ReelscribeError."""
+        self._allow(_LISTING_BYTES, _LISTING_S)
         with self._in_words(need):
-            info = (
-                _client()
-                .HfApi(endpoint=self._endpoint, token=self._token)
-                .model_info(need.repo, revision=need.revision, files_metadata=True, timeout=_ANSWER_S)
+            info = self._client.HfApi(endpoint=self._endpoint, token=self._token).model_info(
+                need.repo, revision=need.revision, files_metadata=True, timeout=_ANSWER_S
             )
         remote = {s.rfilename: RemoteFile(s.rfilename, s.size, s.lfs.sha256 if s.lfs else None, s.blob_id) for s in info.siblings or []}
         if any(".." in PurePosixPath(name).parts or name.startswith("/") for name in remote):
@@ -369,12 +396,13 @@ class Hub:
         extras, _ = choose_files(need.extras, remote)
         return Listing(need, info.sha or "", tuple(remote[name] for name in dict.fromkeys([*chosen, *extras])))
 
-    def download(self, listing: Listing, name: str, folder: Path) -> None:
+    def download(self, listing: Listing, file: RemoteFile, folder: Path) -> None:
         """Fetch one file into `folder`, from where an earlier attempt ended. Raises ReelscribeError."""
+        self._allow(_UNSAID_BYTES if file.size is None else max(file.size, _ERROR_BYTES), _PACE_S, piece=_LEAST_BYTES)
         with self._in_words(listing.need):
-            _client().hf_hub_download(
+            self._client.hf_hub_download(
                 listing.need.repo,
-                name,
+                file.name,
                 revision=listing.commit or listing.need.revision,  # a mirror may not say the commit
                 local_dir=folder,
                 endpoint=self._endpoint,
@@ -396,6 +424,8 @@ class Hub:
         import requests
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
+        from reelscribe.transport import TooLargeError, TooSlowError
+
         # The client hides what happened behind "not in the cache, either".
         cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
         answer: Any = getattr(cause, "response", None)
@@ -410,7 +440,9 @@ class Hub:
         if status == 404:
             at = f" at revision {need.revision}" if need.revision else ""
             return MissingToolError(f"{self.host} has no such model{at}", remedy=f"look at {need.page}")
-        if status == 416 or "Consistency check failed" in str(cause):
+        if isinstance(cause, TooSlowError):
+            return HubGoneError(f"{self.host} sends next to nothing ({cause})", remedy="run again to go on from there")
+        if status == 416 or isinstance(cause, TooLargeError) or "Consistency check failed" in str(cause):
             return DamagedError("a file arrives with the wrong size", remedy="try again later, or another hub with HF_ENDPOINT")
         if status and status != 429 and status < 500:
             return MissingToolError(f"{self.host} answers {status}")
@@ -423,20 +455,16 @@ class Hub:
         return error
 
 
-def _client() -> Any:
-    """The module huggingface_hub; what it reads when it is imported is set before."""
-    os.environ.update(
-        HF_HUB_DISABLE_TELEMETRY="1",
-        HF_HUB_DISABLE_PROGRESS_BARS="1",
-        HF_HUB_DISABLE_XET="1",  # like hf_transfer it asks hosts of its own, past HF_ENDPOINT
-        HF_HUB_ENABLE_HF_TRANSFER="0",
-        HF_HUB_VERBOSITY="error",
-    )
+def _client(hub: Hub) -> Any:
+    """The module huggingface_hub, asking as `hub` says; what it reads when it is imported is set before."""
+    network.set_up(offline=False)
+    os.environ.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_VERBOSITY="error")
     import huggingface_hub
     from huggingface_hub import constants
 
     # Of a block that breaks off nothing is kept, and ten megabytes, as it comes, never get through a poor line.
     constants.DOWNLOAD_CHUNK_SIZE = _CHUNK
+    huggingface_hub.configure_http_backend(hub.session)
     return huggingface_hub
 
 
