@@ -226,7 +226,8 @@ def supervise(args: argparse.Namespace) -> int:
 
 def _crashed_gpu(movie_dir: Path, row: Row, attempt: Attempt) -> str:
     """`crashed on cuda (SIGSEGV)` when the attempt failed by itself on a GPU, else empty."""
-    if attempt.why or attempt.code not in (ExitCode.FAILED, *range(129, 160)):
+    crashed = attempt.code == ExitCode.FAILED or (attempt.code in range(129, 160) and attempt.code != ExitCode.INTERRUPTED)
+    if attempt.why or not crashed:
         return ""
     record = manifest.read(movie_dir, row)
     if record is None or record.device is None or record.device.device == "cpu" or manifest.NO_RETRY in record.notes:
