@@ -6,6 +6,9 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from pydantic import BaseModel
 
 from reelscribe import artifacts
 from reelscribe.artifacts import HashCache, atomic_path, atomic_write, file_digest, movie_identity, read_json, write_json
-from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError
+from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, StageFailedError
 
 
 class Words(BaseModel):
@@ -114,9 +117,56 @@ def test_a_disk_that_fills_up_while_syncing_is_noticed(tmp_path: Path, monkeypat
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EROFS])
+def test_a_disk_that_refuses_is_named_with_a_remedy(tmp_path: Path, number: int) -> None:
+    said = rf"a.txt: {os.strerror(number)}\n  → check the permissions of"
+    with pytest.raises(StageFailedError, match=said) as caught, atomic_write(tmp_path / "a.txt"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.code is ExitCode.FAILED
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), atomic_write(tmp_path / "a.txt"):
-        raise PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.txt"):
+        (tmp_path / "b.txt").read_text()
+
+
+def test_what_a_process_that_is_gone_has_left_is_abandoned(tmp_path: Path) -> None:
+    mine = artifacts.temporary_path(tmp_path, ".json")
+    mine.touch()
+    assert not artifacts.is_abandoned(mine)
+    assert not artifacts.is_abandoned(tmp_path / mine.name.replace(".json", ".txt")), "it was renamed a moment ago"
+    os.utime(mine, (0, 0))
+    assert artifacts.is_abandoned(mine), "our number, but we began later"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    gone = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+    gone.touch()
+    assert artifacts.is_abandoned(gone)
+    for name in (".tmp-1.json", ".tmp-abc", ".tmp-x-99999999999999-y"):
+        (tmp_path / name).touch()
+        assert artifacts.is_abandoned(tmp_path / name)
+
+
+def test_of_another_hosts_processes_only_the_age_is_known(tmp_path: Path) -> None:
+    other = tmp_path / ".tmp-ffffff-1-abc.json"
+    other.touch()
+    assert not artifacts.is_abandoned(other)
+    os.utime(other, (0, 0))
+    assert artifacts.is_abandoned(other)
+
+
+def test_temporary_files_of_libraries_and_children_lie_in_the_movie_directory(tmp_path: Path) -> None:
+    before = tempfile.gettempdir(), os.environ.get("TMPDIR")
+    with artifacts.scratch_folder(tmp_path):
+        (folder,) = tmp_path.iterdir()
+        assert folder.name.startswith(artifacts.TEMPORARY_PREFIX)
+        made = subprocess.check_output([sys.executable, "-c", "import tempfile; print(tempfile.mkdtemp())"], text=True)
+        assert Path(made.strip()).parent == folder
+        with tempfile.NamedTemporaryFile() as f:
+            assert Path(f.name).parent == folder
+    assert list(tmp_path.iterdir()) == []
+    assert (tempfile.gettempdir(), os.environ.get("TMPDIR")) == before
 
 
 def test_a_tool_gets_a_path_with_the_suffix_in_the_same_folder(tmp_path: Path) -> None:

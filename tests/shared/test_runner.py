@@ -35,7 +35,7 @@ The second paragraph, 100 % of it.
 """
 from __future__ import annotations
 
-import os, sys, time
+import os, sys, tempfile, time
 from pathlib import Path
 from pydantic import BaseModel, SecretStr
 from reelscribe import device_manager
@@ -104,6 +104,9 @@ def run(ctx):
                     time.sleep(60)
     if fault == "bad-input":
         raise BadInputError("text.txt is rude", remedy="be nice")
+    if fault == "scratch":
+        tempfile.mkdtemp(prefix="of-a-library")
+        os.kill(os.getpid(), 9)
     if fault == "full":
         raise OSError(28, os.strerror(28))
     if fault == "exit":
@@ -441,7 +444,10 @@ def test_what_the_stage_did_not_make_is_never_removed(tiny: Tiny) -> None:
     assert outside.exists()
 
 
-def test_temporary_files_of_a_killed_run_are_removed(tiny: Tiny) -> None:
+@pytest.mark.parametrize("before", ["nothing is there", "all is up to date"])
+def test_temporary_files_of_a_killed_run_are_removed(tiny: Tiny, before: str) -> None:
+    if before == "all is up to date":
+        tiny()
     for name in (".tmp-1.json", "shouts/.tmp-2.txt", "deep/.tmp-3/part/.tmp-4.bin"):
         (tiny.dir / name).parent.mkdir(parents=True, exist_ok=True)
         (tiny.dir / name).write_text("half")
@@ -456,7 +462,7 @@ def test_temporary_files_of_a_killed_run_are_removed(tiny: Tiny) -> None:
     ("fault", "code", "message"),
     [
         ("bad-input", 3, "tiny: text.txt is rude\n  → be nice"),
-        ("full", 5, "tiny: no space left in the movie directory\n  → free some space there and run again"),
+        ("full", 5, "tiny: no space left to write a file\n  → free some space below the movie directory and run again"),
         ("half", 6, "tiny: RuntimeError: in the middle\n  → the traceback is in the stage's log in logs/"),
         ("exit", 6, "tiny: SystemExit: a library ended us"),
         ("forgets", 6, "tiny: tiny ended without writing shouts/{name}.txt"),
@@ -496,6 +502,13 @@ def test_an_output_that_was_there_before_is_not_taken_for_a_new_one(tiny: Tiny) 
     tiny()
     tiny("--force", "--fault=forgets", code=6)
     assert tiny.manifest()["status"] == "failed"
+
+
+def test_temporary_files_of_libraries_lie_where_the_next_run_removes_them(tiny: Tiny) -> None:
+    tiny("--fault=scratch", code=-signal.SIGKILL)
+    assert [path.name for path in tiny.dir.rglob("of-a-library*")]
+    assert tiny.ran()
+    assert list(tiny.dir.rglob("of-a-library*")) == list(tiny.dir.rglob(".tmp-*")) == []
 
 
 def test_a_missing_input_names_its_stage_and_changes_nothing(tiny: Tiny) -> None:

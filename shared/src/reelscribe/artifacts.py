@@ -8,8 +8,11 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import stat
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,11 +20,14 @@ from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from reelscribe.errors import BadInputError, NewerSchemaError, OutOfSpaceError
+from reelscribe.errors import BadInputError, NewerSchemaError, OutOfSpaceError, ReelscribeError, StageFailedError
 
 Model = TypeVar("Model", bound=BaseModel)
 TEMPORARY_PREFIX = ".tmp-"
 _BLOCK = 4 << 20
+# What a disk says that is broken, write-protected or somebody else's.
+_REFUSALS = (errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.EFBIG)
+_DAY_S = 86400.0
 _LARGEST_JSON = 256 << 20  # that of a film of 24 hours is a tenth of it
 
 
@@ -51,16 +57,25 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def refusal(error: OSError, path: Path) -> ReelscribeError | None:
+    """What the disk's refusal to take `path` means for people; None for an error that is none."""
+    if is_full(error):
+        return OutOfSpaceError(f"no space left to write {path.name}", remedy=f"free some space below {path.parent} and run again")
+    if error.errno in _REFUSALS:
+        return StageFailedError(
+            f"{path.name}: {error.strerror}", remedy=f"check the permissions of {path.parent} and its disk, and run again"
+        )
+    return None
+
+
 @contextmanager
-def space_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or an exhausted quota while writing `path` into OutOfSpaceError."""
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn a disk's refusal to take `path` into OutOfSpaceError or StageFailedError."""
     try:
         yield
     except OSError as error:
-        if is_full(error):
-            raise OutOfSpaceError(
-                f"no space left to write {path.name}", remedy=f"free some space below {path.parent} and run again"
-            ) from error
+        if refused := refusal(error, path):
+            raise refused from error
         raise
 
 
@@ -81,10 +96,10 @@ def _readable(num_bytes: int) -> str:
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix, for a tool to write; it becomes `path` when the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{path.suffix}"
+    temporary = temporary_path(path.parent, path.suffix)
     try:
-        with space_errors(path):
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             with open(temporary, "rb") as f:
                 sync(f.fileno())
@@ -95,12 +110,55 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def temporary_path(folder: Path, suffix: str = "") -> Path:
+    """A new name in `folder` for what is not finished; it says who writes, so that the next run knows what a killed one has left."""
+    return folder / f"{TEMPORARY_PREFIX}{_here()}-{os.getpid()}-{secrets.token_hex(6)}{suffix}"
+
+
+def _here() -> str:
+    """This host, as part of a file's name."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
 def is_abandoned(temporary: Path) -> bool:
-    """Whether the process that began to write it is gone: --review may be saving an edit while a stage begins."""
+    """Whether the process that began to write it is gone: --review may be saving an edit, or another stage be at work.
+
+    Of another host's processes nothing can be known; what they began a day ago counts as abandoned.
+    """
     import psutil
 
-    pid, dash, _ = temporary.name.removeprefix(TEMPORARY_PREFIX).partition("-")
-    return not (dash and pid.isdecimal() and len(pid) < 10 and psutil.pid_exists(int(pid)))
+    host, _, rest = temporary.name.removeprefix(TEMPORARY_PREFIX).partition("-")
+    pid = rest.partition("-")[0]
+    if not pid.isdecimal() or len(pid) > 9:
+        return True
+    try:
+        written = temporary.lstat().st_mtime
+        if host != _here():
+            return time.time() - written > _DAY_S
+        # One that began after the last writing has only the number in common; a second, as clocks on Linux are no finer.
+        return psutil.Process(int(pid)).create_time() > written + 1
+    except psutil.Error:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def scratch_folder(movie_dir: Path) -> Iterator[None]:
+    """TMPDIR for us and our children, in the movie directory: what stays there when we are killed, the next run removes."""
+    folder = temporary_path(movie_dir)
+    before = tempfile.tempdir, os.environ.get("TMPDIR")
+    with write_errors(folder):
+        folder.mkdir()
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir, outer = before
+        os.environ.pop("TMPDIR")
+        if outer is not None:
+            os.environ["TMPDIR"] = outer
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(folder: Path, path: Path) -> None:
@@ -228,12 +286,15 @@ class HashCache:
     def __init__(self, movie_dir: Path) -> None:
         self._root = movie_dir
         self._file = movie_dir / "manifests" / "hashes.json"
-        self._known: dict[str, list[Any]] = {}
-        self._changed = False
+        self._learnt: dict[str, list[Any]] = {}
+        self._known = self._stored()
+
+    def _stored(self) -> dict[str, list[Any]]:
         with suppress(OSError, ValueError, RecursionError):
             stored = json.loads(self._file.read_text(encoding="utf-8"))
             if isinstance(stored, dict):
-                self._known = stored
+                return stored
+        return {}
 
     def digest(self, path: Path, *, movie: bool = False) -> str:
         """SHA-256 of `path`, or the identity of the `movie`."""
@@ -243,13 +304,15 @@ class HashCache:
         entry = self._known.get(name)
         if not (isinstance(entry, list) and entry[:3] == state and len(entry) == 4):
             entry = [*state, movie_identity(path) if movie else file_digest(path)]
-            self._known[name] = entry
-            self._changed = True
+            self._known[name] = self._learnt[name] = entry
         return str(entry[3])
 
     def save(self) -> None:
-        """Keep what was learnt. Never needed for correctness, so a read-only directory is no error."""
-        if self._changed:
+        """Keep what was learnt, beside what other stages have learnt meanwhile.
+
+        Never needed for correctness, so a read-only directory is no error.
+        """
+        if self._learnt:
             with suppress(OSError, OutOfSpaceError):
-                write_json(self._file, dict(sorted(self._known.items())))
-            self._changed = False
+                write_json(self._file, dict(sorted({**self._stored(), **self._learnt}.items())))
+            self._learnt = {}

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe import logger
-from reelscribe.artifacts import space_errors, write_json
-from reelscribe.errors import BadInputError, BusyError, ExitCode
+from reelscribe.artifacts import write_errors, write_json
+from reelscribe.errors import BadInputError, BusyError, ExitCode, StageFailedError
 
 TOKEN_VARIABLE = "REELSCRIBE_LEASE"
 HEARTBEAT_S = 15.0
@@ -177,13 +177,14 @@ def acquire(movie_dir: Path, pid: int | None = None) -> str:
     Raises BusyError naming the holder, BadInputError when nothing can be written there, OutOfSpaceError.
     """
     try:
-        with space_errors(movie_dir / _FILE):
+        with write_errors(movie_dir / _FILE):
             movie_dir.mkdir(parents=True, exist_ok=True)
             with _guard(movie_dir):
                 return _acquire(movie_dir, pid or os.getpid())
-    except OSError as error:
+    except (OSError, StageFailedError) as error:
+        why = error.message if isinstance(error, StageFailedError) else error.strerror or error
         raise BadInputError(
-            f"{movie_dir} cannot be worked in: {error.strerror or error}",
+            f"{movie_dir} cannot be worked in: {why}",
             remedy="check its owner, its permissions and its disk, or choose another folder with --out",
         ) from error
 

@@ -21,9 +21,9 @@ from types import FrameType
 from typing import Any
 
 from reelscribe import device_manager, environments, fallback, lease, logger, manifest, memory, network, process, settings, trust
-from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, is_full, refuse_strangers
+from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, refusal, refuse_strangers, scratch_folder
 from reelscribe.device_manager import Device
-from reelscribe.errors import BadInputError, ExitCode, OutOfSpaceError, ReelscribeError, StageFailedError, UsageError
+from reelscribe.errors import BadInputError, ExitCode, ReelscribeError, StageFailedError, UsageError
 from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
 from reelscribe.progress import Progress
 from reelscribe.settings import MpsOptions, StageOptions
@@ -241,6 +241,7 @@ class Job:
     def run(self, *, force: bool) -> Manifest:
         """Run unless up to date, and return the manifest. Raises ReelscribeError, KeyboardInterrupt."""
         log = logger.get()
+        self._remove_temporary_files()
         record = self.pending()
         before = self.current(record)
         if before and not force:
@@ -250,9 +251,8 @@ class Job:
         previous = manifest.read(self.movie_dir, self.stage.row)
         record.outputs = dict(previous.outputs) if previous else {}
         record.device = device = _device(self.stage, self.options)
-        self._remove_temporary_files()
         earlier = self._declared()
-        with self._recorded(record) as clock:
+        with self._recorded(record) as clock, scratch_folder(self.movie_dir):
             manifest.write(self.movie_dir, self.stage.row, record)
             log.info("%s: %s%s", self.stage.name, self.engine.name, f" on {device.device} ({device.reason})" if self.engine.kind else "")
             ctx = self._context(device, record)
@@ -386,8 +386,10 @@ def _as_reelscribe_error(raised: BaseException) -> BaseException:
     """An unforeseen exception becomes a StageFailedError of one line; its traceback goes to the log file alone."""
     if isinstance(raised, (ReelscribeError, KeyboardInterrupt)):
         return raised
-    if isinstance(raised, OSError) and is_full(raised):
-        return OutOfSpaceError("no space left in the movie directory", remedy="free some space there and run again")
+    if isinstance(raised, OSError):
+        path = raised.filename if isinstance(raised.filename, str) else "the movie directory/a file"
+        if refused := refusal(raised, Path(path)):
+            return refused
     story = "".join(traceback.format_exception(raised))
     if logger.to_file(story):
         remedy = "the traceback is in the stage's log in logs/"
