@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from demux import downmix, subtitles, timeline, tracks
-from reelscribe import ffmpeg, probe
+from reelscribe import ffmpeg, limits, probe
 from reelscribe.artifacts import atomic_path, require_space, write_json
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError
@@ -60,7 +60,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     track, reason = choose_track(ctx, contents)
     if probe.is_encrypted(ctx.movie, track.index):
         raise BadInputError("the movie is encrypted", remedy="give a copy without copy protection")
-    require_space(ctx.movie_dir, round(contents.duration * SAMPLE_RATE * 2))
+    require_space(ctx.movie_dir, round(believable(ctx.movie, contents) * SAMPLE_RATE * 2))
     with atomic_path(ctx.outputs.audio) as wav:
         placed = extract(ctx, contents, track, wav)
         end = placed.num_samples / SAMPLE_RATE
@@ -71,6 +71,11 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     media = Media(**{**dict(contents), "duration": max(contents.duration, end)}, audio=audio, num_samples=placed.num_samples)
     extract_subtitles(ctx, contents)
     write_json(ctx.outputs.media, media)
+
+
+def believable(movie: Path, contents: Contents) -> float:
+    """Seconds that the movie lasts, as far as a file of its size can."""
+    return limits.believable(movie.stat().st_size, contents.duration)
 
 
 def choose_track(ctx: Context[Options, Inputs, Outputs], contents: Contents) -> tuple[Stream, str]:
@@ -96,9 +101,9 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     executable = ffmpeg.find(ctx.options.ffmpeg)
     ctx.note("ffmpeg", ffmpeg.version(executable))
     try:
-        with closing(decoded(executable, ctx.movie, track, contents.container)) as packets:
+        with closing(decoded(executable, ctx.movie, track, contents)) as packets:
             end = round(ctx.options.audio_end * SAMPLE_RATE) or None
-            placed = timeline.place(counted(ctx, packets, contents.duration), wav, contents.duration, end)
+            placed = timeline.place(counted(ctx, packets, contents.duration), wav, believable(ctx.movie, contents), end)
     except ffmpeg.FfmpegError as error:
         if error.status < 0:  # killed, which is not the movie's fault
             raise
@@ -120,25 +125,27 @@ def extract_subtitles(ctx: Context[Options, Inputs, Outputs], contents: Contents
         return
     try:
         folder = ctx.movie_dir / "metadata" / "subtitles"
-        files = subtitles.write(ffmpeg.find(ctx.options.ffmpeg), ctx.movie, contents.container, streams, folder)
-    except ffmpeg.FfmpegError as error:
-        if error.status < 0:
+        files = subtitles.write(ffmpeg.find(ctx.options.ffmpeg), ctx.movie, contents, streams, folder)
+    except (ffmpeg.FfmpegError, ffmpeg.LimitError) as error:
+        if isinstance(error, ffmpeg.FfmpegError) and error.status < 0:
             raise
-        ctx.fallback(f"the subtitles that the movie has already cannot be read: {error.said}")
+        ctx.fallback(f"the subtitles that the movie has already cannot be read: {getattr(error, 'said', error.message)}")
         return
     for file in files:
         ctx.add_output(file)
     ctx.log.info("subtitles in the movie: %s", ", ".join(s.language or "language unknown" for s in streams))
 
 
-def decoded(executable: str, movie: Path, track: Stream, container: str) -> Generator[tuple[int, bytes], None, None]:
+def decoded(executable: str, movie: Path, track: Stream, contents: Contents) -> Generator[tuple[int, bytes], None, None]:
     """(first sample on the movie's timeline, 16-bit mono PCM at 16 kHz) as ffmpeg decodes `track`."""
     import av
 
     # NUT, as WAV carries no timestamps. ffmpeg counts time from the container's start, which is the movie's 0.
     output = ["-c:a", "pcm_s16le", "-fflags", "+bitexact", "-avoid_negative_ts", "disabled", "-write_index", "0", "-f", "nut", "pipe:1"]
-    arguments = [*ffmpeg.source(movie), "-map", f"0:{track.index}", "-af", mix_of(track)[0], *output, *ffmpeg.keeping_time(container)]
-    with ffmpeg.running(executable, arguments) as stdout:
+    mapped = ["-map", f"0:{track.index}", "-af", mix_of(track)[0]]
+    arguments = [*ffmpeg.source(movie), *mapped, *output, *ffmpeg.keeping_time(contents.container)]
+    allowed = limits.reading(movie.stat().st_size, contents.duration)
+    with ffmpeg.running(executable, arguments, limits=allowed) as stdout:
         try:
             pcm = av.open(stdout, format="nut")
         except av.FFmpegError:
@@ -198,8 +205,9 @@ def check(options: Options, device: Device) -> str:
         movie, wav = Path(folder) / "check.mkv", Path(folder) / "check.wav"
         tone = ["-f", "lavfi", "-i", "sine=1000:sample_rate=48000:duration=0.5", "-af", "pan=5.1|FC=c0", "-c:a", "ac3"]
         ffmpeg.run(executable, [*tone, ffmpeg.address(movie)])
-        track, _ = tracks.choose(probe.contents(movie).streams, "auto", "auto")
-        with closing(decoded(executable, movie, track, "matroska")) as packets:
+        contents = probe.contents(movie)
+        track, _ = tracks.choose(contents.streams, "auto", "auto")
+        with closing(decoded(executable, movie, track, contents)) as packets:
             placed = timeline.place(packets, wav, 0.0)
     return f"{placed.num_samples / SAMPLE_RATE:.2f} s of {track.layout} {track.codec} decoded to mono by {ffmpeg.version(executable)}"
 

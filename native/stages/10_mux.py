@@ -14,15 +14,17 @@ from mux import burn, command, covers, plan, probed, verify
 from mux.command import Sources
 from mux.plan import Plan
 from mux.probed import Extras
-from reelscribe import ffmpeg, probe
+from reelscribe import ffmpeg, limits, probe
 from reelscribe.artifacts import atomic_path, read_json, require_space
 from reelscribe.device_manager import Device
-from reelscribe.errors import MissingInputError, StageFailedError, UsageError
+from reelscribe.errors import BadInputError, MissingInputError, StageFailedError, UsageError
+from reelscribe.limits import Limits
 from reelscribe.schemas import Contents, Media, Track, Tracks
 from reelscribe.settings import FfmpegOption, StageOptions, option
 from reelscribe.stage import Context, Engine, Stage, StageFiles, artifact, main, movie_file
 
 PACKAGES = ("av", "imageio-ffmpeg", "langcodes")
+MOST_SAID = 8  # of what is left out, each by its name: a movie may have thousands of tags
 
 
 class Options(StageOptions, FfmpegOption):
@@ -51,6 +53,7 @@ def engine(options: Options) -> Engine:
 
 def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     media, movie = read_json(ctx.inputs.media, Media), probed.extras(ctx.movie)
+    refuse_another(ctx.movie, media)
     tracks = read_json(ctx.inputs.tracks, Tracks).tracks
     planned = make_plan(ctx.options, media, movie, tracks)
     explain(ctx, planned, missing="" if planned.tracks or planned.burnt else "cues" if tracks else "SRT, WebVTT or ASS files")
@@ -63,9 +66,19 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
         write(ctx, planned, media, movie, files, temporary)
         contents = probe.contents(temporary)
         refuse_faults(planned, media, contents)
-        for what in probed.lost(planned, media, movie, contents, probed.extras(temporary)):
-            ctx.fallback(f"{planned.target.name} cannot hold {what}: it is left out")
+        say_left_out(ctx, planned, list(probed.lost(planned, media, movie, contents, probed.extras(temporary))))
     ctx.add_output(result)
+
+
+def refuse_another(movie: Path, media: Media) -> None:
+    """Raise BadInputError when `media`, by which streams are chosen and the result is judged, is not what `movie` holds."""
+
+    def streams(contents: Contents) -> list[tuple[int, str, str, bool]]:
+        return [(s.index, s.kind, s.codec, s.cover) for s in contents.streams]
+
+    there = probe.contents(movie)
+    if (there.container, streams(there), len(there.chapters)) != (media.container, streams(media), len(media.chapters)):
+        raise BadInputError(f"media.json does not describe {movie.name}", remedy="run the stage demux again, with --force")
 
 
 def make_plan(options: Options, media: Media, movie: Extras, tracks: list[Track]) -> Plan:
@@ -92,8 +105,14 @@ def explain(ctx: Context[Options, Inputs, Outputs], planned: Plan, missing: str)
         ctx.fallback("an MP4 shows one of its subtitle tracks, over what is burnt in: switch it off in the player")
     if missing:
         ctx.fallback(f"there are no {missing}: the movie is copied without a new subtitle track")
-    for name in planned.left_out:
+    say_left_out(ctx, planned, planned.left_out)
+
+
+def say_left_out(ctx: Context[Options, Inputs, Outputs], planned: Plan, names: list[str]) -> None:
+    for name in names[:MOST_SAID]:
         ctx.fallback(f"{planned.target.name} cannot hold {name}: it is left out")
+    if more := names[MOST_SAID:]:
+        ctx.fallback(f"{planned.target.name} cannot hold {len(more)} more such: they are left out")
 
 
 def subtitle_file(ctx: Context[Options, Inputs, Outputs], track: Track) -> Path:
@@ -121,7 +140,17 @@ def write(ctx: Context[Options, Inputs, Outputs], planned: Plan, media: Media, m
             own_tags=any(name.startswith("com.") for name in movie.tags),
         )
         arguments = command.arguments(planned, sources, output)
-        ffmpeg.run(executable, arguments, on_time=lambda done: ctx.progress.update(done, media.duration))
+        allowed = limits_of(planned, ctx.movie, files, media.duration)
+        ffmpeg.run(executable, arguments, limits=allowed, on_time=lambda done: ctx.progress.update(done, media.duration))
+
+
+def limits_of(planned: Plan, movie: Path, files: list[Path], duration: float) -> Limits:
+    """What ffmpeg may take to write the result."""
+    size = sum(path.stat().st_size for path in (movie, *files))
+    if not planned.burnt:
+        return limits.copying(size, duration)
+    pictures = [s for s in planned.streams if s.index in planned.converted and s.kind == "video"]
+    return limits.encoding(size, duration, max((s.width or 0) * (s.height or 0) for s in pictures))
 
 
 def drawing(ctx: Context[Options, Inputs, Outputs], planned: Plan, executable: str, duration: float) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from reelscribe import ffmpeg
+from reelscribe import ffmpeg, limits
 from reelscribe.artifacts import atomic_path
-from reelscribe.schemas import Stream
+from reelscribe.schemas import Contents, Stream
 
 # FFmpeg's text subtitles (https://ffmpeg.org/ffmpeg-codecs.html#Subtitles-Encoders); pictures (PGS, VobSub, DVB) would have to be read.
 _TEXT = frozenset(["subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text", "microdvd", "sami", "subviewer", "mpl2", "stl"])
@@ -19,13 +19,14 @@ def chosen(streams: Sequence[Stream]) -> list[Stream]:
     return [s for s in streams if s.kind == "subtitle" and s.codec in _TEXT and "comment" not in s.dispositions]
 
 
-def write(executable: str, movie: Path, container: str, streams: Sequence[Stream], folder: Path) -> list[Path]:
-    """The files `<stream's number>.<language or und>.srt` in `folder`. Raises FfmpegError."""
+def write(executable: str, movie: Path, contents: Contents, streams: Sequence[Stream], folder: Path) -> list[Path]:
+    """The files `<stream's number>.<language or und>.srt` in `folder`. Raises FfmpegError, LimitError."""
     files = [folder / f"{s.index:02d}.{s.language or 'und'}.srt" for s in streams]
     with ExitStack() as stack:
         arguments = ffmpeg.source(movie)
         for stream, file in zip(streams, files, strict=True):
             written = stack.enter_context(atomic_path(file))
             arguments += ["-map", f"0:{stream.index}", "-c:s", "srt", "-fflags", "+bitexact", "-f", "srt", ffmpeg.address(written)]
-        ffmpeg.run(executable, [*arguments, *ffmpeg.keeping_time(container)])
+        allowed = limits.reading(movie.stat().st_size, contents.duration)
+        ffmpeg.run(executable, [*arguments, *ffmpeg.keeping_time(contents.container)], limits=allowed)
     return files

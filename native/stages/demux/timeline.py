@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelscribe.errors import BadInputError
 from reelscribe.wav import SAMPLE_RATE
 
 _SAMPLE_BYTES = 2
@@ -19,6 +20,8 @@ _SAMPLE_BYTES = 2
 _TOLERANCE = SAMPLE_RATE // 25
 # Timestamps this far behind the movie's end are wrong: what carries them goes where the sound stands.
 _BEYOND_S = 60
+# A WAV says its length in 32 bits: 37 hours.
+_MOST_SAMPLES = (2**32 - 64) // _SAMPLE_BYTES
 
 
 @dataclass
@@ -50,6 +53,7 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end:
             room = sys.maxsize if end is None else end - placed.num_samples
             if gap > 0:
                 gap = min(gap, room)
+                _refuse_length(placed.num_samples + gap)
                 _silence(f, gap)
                 placed.num_samples += gap
                 placed.filled += gap if begun else 0
@@ -59,12 +63,22 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end:
                 placed.dropped += (len(data) - len(kept)) // _SAMPLE_BYTES
                 data = kept
             data = data[: (room - max(0, gap)) * _SAMPLE_BYTES]
+            _refuse_length(placed.num_samples + len(data) // _SAMPLE_BYTES)
             f.writeframesraw(data)
             placed.num_samples += len(data) // _SAMPLE_BYTES
             begun = True
             if placed.num_samples == end:
                 break
     return placed
+
+
+def _refuse_length(num_samples: int) -> None:
+    if num_samples > _MOST_SAMPLES:
+        hours = _MOST_SAMPLES // SAMPLE_RATE // 3600
+        raise BadInputError(
+            f"the sound is longer than {hours} hours, or its timestamps or its sample rate are wrong",
+            remedy="write its container anew (ffmpeg -i MOVIE -map 0 -c copy NEW.mkv), or cut it into parts",
+        )
 
 
 def _silence(f: wave.Wave_write, num_samples: int) -> None:

@@ -10,6 +10,7 @@ from reelscribe.errors import BadInputError, UsageError
 from reelscribe.schemas import Stream
 
 _OTHER_THAN_DIALOGUE = frozenset(["comment", "visual_impaired", "descriptions", "clean_effects", "karaoke"])
+_LISTED, _SHOWN = 24, 60  # tracks of a movie, characters of a title
 _OTHER_TITLES = re.compile(
     r"comment|kommentar|comentari|commento|descri(pti|bed)|audiodes|\b(AD|DVS|M ?& ?E)\b|blind|sehbehindert|malvoyant"
     r"|isolated|(score|music|effects) only|music (and|&) effects|karaoke",
@@ -54,12 +55,13 @@ def is_dialogue(track: Stream) -> bool:
 def shown(track: Stream) -> str:
     """One track as people know it: `fr, ac3 5.1(side), "Director's commentary"`."""
     parts = [track.language or "language unknown", f"{track.codec or 'unknown codec'} {track.layout or ''}".strip()]
-    return ", ".join([*parts, *([f'"{track.title}"'] if track.title else [])])
+    return ", ".join([*parts, *([f'"{track.title[:_SHOWN]}"'] if track.title else [])])
 
 
 def listing(tracks: list[Stream]) -> str:
-    """All tracks with their numbers."""
-    return "; ".join(f"{number} ({shown(track)})" for number, track in enumerate(tracks, 1))
+    """The first tracks with their numbers."""
+    named = [f"{number} ({shown(track)})" for number, track in enumerate(tracks[:_LISTED], 1)]
+    return "; ".join([*named, *([f"and {len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else [])])
 
 
 def _best(candidates: list[Stream], language: str) -> tuple[Stream, str]:

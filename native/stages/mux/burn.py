@@ -7,7 +7,7 @@ import subprocess
 import unicodedata
 from pathlib import Path
 
-from reelscribe import ffmpeg
+from reelscribe import ffmpeg, limits
 from reelscribe.errors import MissingToolError
 
 # Constant quality at which the second generation is hard to tell from the first (https://trac.ffmpeg.org/wiki/Encode/H.264: 17 or 18 is
@@ -46,7 +46,9 @@ def require_fonts(executable: str, file: Path, duration: float) -> None:
     """Draw all subtitles on a small black picture, two pictures a second. Raises MissingToolError when there is no font for a letter."""
     black = f"color=black:size=384x216:rate=2:duration={max(1.0, duration):.3f}"
     arguments = ["-loglevel", "warning", "-f", "lavfi", "-i", black, "-vf", drawing(file), "-f", "null", "-"]
-    done = subprocess.run([executable, "-nostdin", "-hide_banner", *arguments], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    allowed = limits.encoding(file.stat().st_size, duration, 384 * 216)
+    command = allowed.command(executable, ["-nostdin", "-hide_banner", *arguments])
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=allowed.clock_s)
     said = done.stderr.decode(errors="replace")
     if done.returncode:
         raise ffmpeg.FfmpegError(done.returncode, said.splitlines())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelscribe import probe
+from reelscribe.errors import BadInputError
 from reelscribe.schemas import Stream
 
 _SUFFIXES = {"mjpeg": "jpg"}
@@ -29,7 +30,10 @@ def extract(movie: Path, streams: Sequence[Stream], folder: Path) -> list[Cover]
         with probe.opened(movie) as container:
             source = container.streams[stream.index]
             path = folder / f"{stream.index}.{stream.codec}"
-            path.write_bytes(bytes(next(container.demux(source))))
+            packet = next(container.demux(source), None)
+            if packet is None:
+                raise BadInputError(f"the cover {stream.index} of {movie.name} is empty", remedy="remove it, or write the container anew")
+            path.write_bytes(bytes(packet))
             filename = source.metadata.get("filename") or f"cover.{_SUFFIXES.get(stream.codec, stream.codec)}"
             mimetype = source.metadata.get("mimetype") or _MIMETYPES.get(stream.codec, f"image/{stream.codec}")
             found.append(Cover(path, filename, mimetype))

@@ -1,10 +1,14 @@
-"""ffmpeg: the system's when it is new enough, else the one that imageio-ffmpeg carries. Never reads anything but files and pipes."""
+"""ffmpeg: the system's when it is new enough, else the one that imageio-ffmpeg carries.
+
+It never reads anything but files and pipes, no list of other files, and always works within limits.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,7 +21,8 @@ from pathlib import Path
 from typing import IO
 
 from reelscribe import logger
-from reelscribe.errors import MissingToolError, OutOfSpaceError, StageFailedError
+from reelscribe.errors import BadInputError, MissingToolError, OutOfSpaceError, StageFailedError
+from reelscribe.limits import Limits
 
 _OLDEST = 5
 PROTOCOLS = "file,pipe"
@@ -27,6 +32,9 @@ CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,asf_o,avi,caf,dts,dtshd,dv,eac3,flac,flv,gxf,live_flv,lxf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
     "mxf,nsv,nut,nuv,ogg,pva,rm,roq,smk,swf,truehd,tta,vivo,w64,wav,webm,wtv,wv"
 )
+# For what is made to be tried out, and takes a moment.
+_SHORT = Limits()
+_LINE = 300  # characters of a line that ffmpeg says: tags and names in it may have any length
 # Those with FFmpeg's flag AVFMT_TS_DISCONT.
 _JUMPING = frozenset(["mpegts", "mpeg", "ogg", "live_flv"])
 
@@ -41,6 +49,16 @@ class FfmpegError(StageFailedError):
         )
         self.status = status
         self.said = lines[0] if lines else "it said nothing"
+
+
+class LimitError(BadInputError):
+    """ffmpeg took more than any sound movie needs; `what`: more of what."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"ffmpeg was stopped: it {what}, more than such a movie can need",
+            remedy="it is damaged, or made to do harm: give another copy of the movie",
+        )
 
 
 def find(setting: str = "auto") -> str:
@@ -91,12 +109,12 @@ def keeping_time(container: str) -> list[str]:
     return ["-map", "0", "-copy_unknown", "-c", "copy", "-f", "null", "-"] if jumps else []
 
 
-def run(executable: str, arguments: Sequence[str], *, on_time: Callable[[float], None] | None = None) -> None:
+def run(executable: str, arguments: Sequence[str], *, limits: Limits = _SHORT, on_time: Callable[[float], None] | None = None) -> None:
     """Run ffmpeg to its end. `on_time` is told the seconds of output written so far.
 
-    Raises OutOfSpaceError, or StageFailedError with ffmpeg's last words.
+    Raises OutOfSpaceError, LimitError, or StageFailedError with ffmpeg's last words.
     """
-    with running(executable, ["-progress", "pipe:1", "-stats_period", "0.5", *arguments]) as progress:
+    with running(executable, ["-progress", "pipe:1", "-stats_period", "0.5", *arguments], limits=limits) as progress:
         for line in progress:
             key, _, value = line.decode(errors="replace").partition("=")
             if key == "out_time_us" and on_time:
@@ -105,39 +123,63 @@ def run(executable: str, arguments: Sequence[str], *, on_time: Callable[[float],
 
 
 @contextmanager
-def running(executable: str, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+def running(executable: str, arguments: Sequence[str], *, limits: Limits = _SHORT) -> Iterator[IO[bytes]]:
     """ffmpeg at work; the block reads its stdout. Raises like `run` when ffmpeg fails; ends ffmpeg when the block fails."""
-    command = [executable, "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    command = limits.command(executable, ["-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments])
     logger.get().debug("run: %s", subprocess.list2cmdline(command))
+    late, computed_s = threading.Event(), _computed_s()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         said: deque[str] = deque(maxlen=20)
         listener = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
+        clock = threading.Timer(limits.clock_s, _stop, (process, late))
+        clock.daemon = True
         try:
             listener.start()  # an interrupt may come here already, and the end of the with block would wait for ffmpeg
+            clock.start()
             yield process.stdout
             process.stdout.read()
             process.wait()
         finally:
             process.kill()
+            clock.cancel()
             if listener.ident:
                 listener.join()
     if process.returncode:
-        raise _failure(process.returncode, list(said))
+        raise _failure(process.returncode, list(said), limits, late=late.is_set(), computed_s=_computed_s() - computed_s)
+
+
+def _stop(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    process.kill()
+
+
+def _computed_s() -> float:
+    """Seconds that ended children have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _listen(stderr: IO[bytes], said: deque[str]) -> None:
     """Keep ffmpeg's last words; a damaged movie makes it say more than anybody wants to store."""
     for line in stderr:
-        text = line.decode(errors="replace").rstrip()
+        text = line.decode(errors="replace").rstrip()[:_LINE]
         logger.get().debug("ffmpeg: %s", text)
         said.append(text)
 
 
-def _failure(status: int, said: list[str]) -> OutOfSpaceError | FfmpegError:
+def _failure(status: int, said: list[str], limits: Limits, *, late: bool, computed_s: float) -> OutOfSpaceError | LimitError | FfmpegError:
     text = "\n".join(said)
     if os.strerror(errno.ENOSPC) in text or os.strerror(errno.EDQUOT) in text:
         return OutOfSpaceError("ffmpeg found the disk full", remedy="free some space where the movie directory is and run again")
+    if late:
+        return LimitError(f"worked for {limits.clock_s} s")
+    if computed_s >= limits.cpu_s:
+        return LimitError(f"computed for {limits.cpu_s} s")
+    if status == -signal.SIGXFSZ:
+        return LimitError(f"wrote a file of {limits.file_size >> 20} MiB")
+    if os.strerror(errno.ENOMEM) in text:
+        return LimitError(f"asked for {limits.memory >> 20} MiB of memory")
     return FfmpegError(status, said)
 
 

@@ -15,6 +15,8 @@ from urllib.parse import quote, quote_plus
 NAME = "reelscribe"
 _FILE_ONLY = "reelscribe_file_only"
 _secrets: set[str] = set()
+# What a terminal obeys; names and tags of movies may hold any of it. Line ends and tabs stay.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
 def get() -> logging.Logger:
@@ -38,6 +40,11 @@ def redact(text: str) -> str:
     return text
 
 
+def plain(text: str) -> str:
+    """`text` with the characters written out (\\x1b) that would move a terminal's cursor, colour it or give it a title."""
+    return text.translate(_CONTROLS)
+
+
 def result(text: str) -> None:
     """What a command was asked for: the only thing that goes to stdout."""
     sys.stdout.write(redact(text) + "\n")
@@ -52,7 +59,7 @@ def to_file(text: str) -> bool:
 
 class _Redacting(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return plain(redact(super().format(record)))
 
 
 class _ForPeople(_Redacting):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from reelscribe import ffmpeg
+from reelscribe import ffmpeg, limits
 from reelscribe.errors import BadInputError
 from reelscribe.schemas import Chapter, Contents, Stream
 
@@ -21,6 +22,10 @@ _RATE_TOLERANCE = 0.001
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 # No movie is faster; an AVI's average may be its time base.
 _HIGHEST_RATE = 240
+# FFmpeg looks at 5 MB of each stream before it opens a movie, and at one block to read a packet; a disk may have to wake up before.
+_OPENING_S, _READING_S = 300, 120
+_TITLE = 250  # characters; players show fewer
+_REMEDY = "check that it plays, or convert it to MKV or MP4"
 
 
 def contents(movie: Path) -> Contents:
@@ -42,18 +47,34 @@ def contents(movie: Path) -> Contents:
             raise BadInputError(f"{movie.name} is damaged: no movie has such a {what}", remedy=remedy) from error
 
 
-def opened(movie: Path) -> InputContainer:
-    """`movie` open for reading, as a context manager; nothing but this one file can be reached through it."""
+@contextmanager
+def opened(movie: Path) -> Iterator[InputContainer]:
+    """`movie` open for reading: nothing but this one file can be reached through it, and it takes neither any memory nor any time.
+
+    Tags that are no UTF-8 have � for what is none.
+    """
     import av
-    from av import logging as av_logging
 
     if movie.stat().st_size == 0:
         raise BadInputError(f"{movie.name} is empty: it has 0 bytes", remedy="copy or download the movie again")
+    with limits.memory_kept(), _open(movie) as container:
+        try:
+            yield container
+        except (av.FFmpegError, MemoryError) as error:  # an allocation refused, a read that takes too long, data that are none
+            what = getattr(error, "strerror", None) or "it asks for too much memory"
+            raise BadInputError(f"{movie.name} cannot be read ({what})", remedy=_REMEDY) from error
+
+
+def _open(movie: Path) -> InputContainer:
+    import av
+    from av import logging as av_logging
+
+    options = {"protocol_whitelist": ffmpeg.PROTOCOLS, "format_whitelist": ffmpeg.CONTAINERS}
     av_logging.set_level(av_logging.ERROR)
     try:
         with av_logging.Capture():
-            return av.open(ffmpeg.address(movie), options={"protocol_whitelist": ffmpeg.PROTOCOLS, "format_whitelist": ffmpeg.CONTAINERS})
-    except (av.FFmpegError, OSError) as error:
+            return av.open(ffmpeg.address(movie), options=options, metadata_errors="replace", timeout=(_OPENING_S, _READING_S))
+    except (av.FFmpegError, OSError, MemoryError) as error:
         _, looks_like, said = getattr(error, "log", None) or (0, "", str(error))
         raise _unreadable(movie, looks_like, said.strip()) from error
     finally:
@@ -122,7 +143,7 @@ def _unreadable(movie: Path, looks_like: str, said: str) -> BadInputError:
             remedy="copy or download it again, and wait until that is finished",
         )
     why = f"it looks like {looks_like}" if "whitelist" in said else said
-    return BadInputError(f"{movie.name} is no movie that can be read ({why})", remedy="check that it plays, or convert it to MKV or MP4")
+    return BadInputError(f"{movie.name} is no movie that can be read ({why[:_TITLE]})", remedy=_REMEDY)
 
 
 def _duration(container: InputContainer, start: float) -> float:
@@ -145,7 +166,7 @@ def _stream(stream: Any, start: float) -> Stream:
         kind=stream.type if stream.type in ("video", "audio", "subtitle", "attachment") else "data",
         codec=codec.codec.canonical_name if codec else "",
         language=language_code(stream.language),
-        title=stream.metadata.get("title") or stream.metadata.get("name"),
+        title=(stream.metadata.get("title") or stream.metadata.get("name") or "")[:_TITLE] or None,
         dispositions=_dispositions(stream),
         start=_seconds(stream.start_time, stream.time_base) - start if stream.start_time is not None else 0.0,
         duration=_seconds(stream.duration, stream.time_base) if stream.duration else None,
@@ -180,5 +201,5 @@ def _chapter(chapter: Any, start: float) -> Chapter:
     return Chapter(
         start=_seconds(chapter["start"], base) - start,
         end=_seconds(chapter["end"], base) - start,
-        title=chapter["metadata"].get("title", ""),
+        title=chapter["metadata"].get("title", "")[:_TITLE],
     )

@@ -16,16 +16,18 @@ SAMPLE_RATE = 16000
 
 
 def num_samples(path: Path) -> int:
-    """Length of the file. Raises BadInputError when it is not 16 kHz mono."""
+    """Length of the file. Raises BadInputError when it is not what demux writes."""
     import soundfile
 
     try:
         info = soundfile.info(path)
     except soundfile.LibsndfileError as error:
         raise BadInputError(f"{path.name} is no WAV file: {error}", remedy="run the stage demux again") from error
-    if info.samplerate != SAMPLE_RATE or info.channels != 1:
+    there = (info.samplerate, info.channels, info.format, info.subtype)
+    if there not in [(SAMPLE_RATE, 1, form, "PCM_16") for form in ("WAV", "WAVEX")]:
         raise BadInputError(
-            f"{path.name} has {info.samplerate} Hz and {info.channels} channels, not 16 kHz mono", remedy="run the stage demux again"
+            f"{path.name} is {info.format} of {info.samplerate} Hz, {info.channels} channels, {info.subtype}, not 16 kHz mono of 16 bits",
+            remedy="run the stage demux again",
         )
     return int(info.frames)
 
