@@ -24,6 +24,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict
 
 from reelscribe import environments, lease, logger, manifest, settings
+from reelscribe.artifacts import write_errors
 from reelscribe.errors import BusyError, ExitCode, MissingToolError, ReelscribeError
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.progress import EVENTS_VARIABLE, Display
@@ -118,8 +119,9 @@ class Attempt:
                     _kill(child.pid, signal.SIGKILL)
 
     def _talk(self, data: bytes) -> None:
-        self.log.write(data)
-        self.log.flush()
+        # A log that cannot be written, on a full disk say, must not end the stage.
+        with suppress(OSError):
+            self.log.write(data)
         with suppress(OSError):
             sys.stderr.write(data.decode(errors="replace"))
             sys.stderr.flush()
@@ -270,8 +272,10 @@ def main(arguments: list[str] | None = None) -> int:
     logger.set_up()
     try:
         args: Any = parser.parse_args(arguments)
-        (Path(args.movie_dir) / "logs").mkdir(parents=True, exist_ok=True)
-        return supervise(args)
+        logs = Path(args.movie_dir) / "logs"
+        with write_errors(logs / "pipeline.log"):
+            logs.mkdir(parents=True, exist_ok=True)
+            return supervise(args)
     except ReelscribeError as error:
         logger.get().error("%s", error)
         return error.code
