@@ -263,6 +263,16 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def refuse_unreachable(path: Path) -> None:
+    """Raise BadInputError when nobody can tell what `path` is: a name too long, links in a circle, a folder that may not be entered."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise BadInputError(f"{str(path)[:200]} cannot be reached: {error.strerror}", remedy="check the path and its folders") from error
+
+
 def movie_identity(path: Path) -> str:
     """Digest of the movie's size and three blocks of 4 MiB (start, middle, end): a 50 GB file is known in a moment.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe import hub, lease, logger, settings, supervise
-from reelscribe.artifacts import atomic_write, movie_identity, refuse_strangers
+from reelscribe.artifacts import atomic_write, movie_identity, refuse_strangers, refuse_unreachable
 from reelscribe.errors import BadInputError, BusyError, UsageError
 from reelscribe.models import ModelNeed
 from reelscribe.stage import Stage, load_contracts
@@ -55,6 +55,7 @@ def movies(names: Iterable[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for name in names:
         path = Path(os.path.abspath(name))  # noqa: PTH100 — resolve() would follow links, and a link's name is the movie's
+        refuse_unreachable(path)
         found.update(dict.fromkeys(_in_folder(path) if path.is_dir() else [_checked(path)]))
     return list(found)
 

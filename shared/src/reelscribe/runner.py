@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from reelscribe import device_manager, environments, fallback, lease, logger, manifest, memory, network, process, settings, trust
-from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, refusal, refuse_strangers, scratch_folder
+from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, refusal, refuse_strangers, refuse_unreachable, scratch_folder
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, ReelscribeError, StageFailedError, UsageError
 from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
@@ -134,6 +134,8 @@ def _movie(given: str | None, movie_dir: Path, *, needed: bool) -> Path:
             raise UsageError("which movie?", remedy="give it with --input MOVIE")
         return movie_dir / "unknown"
     movie = Path(name).absolute()
+    if needed:
+        refuse_unreachable(movie)
     if needed and not movie.is_file():
         what = "is a folder" if movie.is_dir() else "is not there" if not movie.exists() else "is no regular file"
         raise BadInputError(f"{movie} {what}", remedy="give the path of a movie file with --input")
