@@ -1,4 +1,4 @@
-"""Devices that fail: whatever a GPU raises, the stage goes on on the next one of its row, which is said and recorded; a bug does not go round.
+"""Devices that fail: whatever a GPU raises, the stage goes on on the next one of its row, said and recorded; a bug does not go round.
 
 The machine is stood in for; what is raised are the libraries' own words, from a tiny stage through the shared runner, and from the real
 stages through the real libraries, which find no driver.
@@ -318,11 +318,17 @@ def test_the_voices_stages_go_on_on_the_cpu(
 
 @pytest.mark.timeout(900)
 def test_whisper_and_the_aligner_go_on_on_the_cpu(
-    run_stage: Callable[..., Any], movie_dir: Path, make_wav: Callable[..., Path], station_samples: np.ndarray, nvidia: dict[str, str]
+    run_stage: Callable[..., Any],
+    movie_dir: Path,
+    make_wav: Callable[..., Path],
+    station_samples: np.ndarray,
+    nvidia: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    skip_with_a_gpu()
+    monkeypatch.syspath_prepend(ROOT / "tests" / "stages")
     from test_asr import SENTENCES, leave_inputs
 
-    skip_with_a_gpu()
     near = [(s["start"], s["end"]) for s in SENTENCES if s["end"] < 12]
     leave_inputs(movie_dir, make_wav, station_samples[: 16000 * 12], near, near)
     fixtures = ROOT / "tests" / "fixtures"

@@ -79,12 +79,12 @@ def write_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def require_space(folder: Path, num_bytes: int) -> None:
-    """Raise OutOfSpaceError when `num_bytes` more do not fit where `folder` is."""
+def require_space(folder: Path, num_bytes: int, what: str = "") -> None:
+    """Raise OutOfSpaceError when `num_bytes` more do not fit where `folder` is. what: which needs them."""
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise OutOfSpaceError(
-            f"{_readable(num_bytes)} are needed in {folder} and {_readable(free)} are free",
+            f"{what and f'for {what} '}{_readable(num_bytes)} are needed in {folder} and {_readable(free)} are free",
             remedy="free some space there, or choose another disk with --out",
         )
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reelscribe import device_manager, environments, fallback, lease, logger, manifest, memory, network, process, settings, trust
+from reelscribe import device_manager, disk, environments, fallback, lease, logger, manifest, memory, network, process, settings, trust
 from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, refusal, refuse_strangers, refuse_unreachable, scratch_folder
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, ReelscribeError, StageFailedError, UsageError
@@ -250,6 +250,7 @@ class Job:
             self._report_differences(before, record)
             log.info("%s: up to date", self.stage.name)
             return before
+        disk.require(self.stage.row, self.movie, self.movie_dir)
         previous = manifest.read(self.movie_dir, self.stage.row)
         record.outputs = dict(previous.outputs) if previous else {}
         record.device = device = _device(self.stage, self.options)
