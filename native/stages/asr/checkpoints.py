@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.artifacts import read_json, write_json
-from reelscribe.errors import BadInputError
+from reelscribe.errors import BadInputError, NewerSchemaError
 from reelscribe.manifest import fingerprint
 from reelscribe.schemas import AsDecoded, Chunk, DecodedChunk, DecodedWindow, Plan
 
@@ -38,6 +38,8 @@ class Checkpoints:
             return None
         try:
             found = read_json(self.path(chunk), DecodedChunk)
+        except NewerSchemaError:
+            raise
         except BadInputError:
             return None
         good = found.fingerprint == self._fingerprint(chunk) and [w.window for w in found.decoded.windows] == chunk.windows

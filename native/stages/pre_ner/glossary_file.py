@@ -14,13 +14,13 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from reelscribe.artifacts import read_bounded
 from reelscribe.errors import BadInputError
-from reelscribe.reviewed import is_reviewed
+from reelscribe.reviewed import MAX_BYTES, is_reviewed
 from reelscribe.schemas import Replacement, Term
 
 SOURCE = "user"
 WEIGHT = 1.0
-_MAX_BYTES = 1 << 20
 _MAX_CHARACTERS = 100
 _JOINERS = re.compile("[\u200c\u200d]")  # letters of Indic scripts and of Persian are joined and parted by them
 _COMMENT = re.compile(r"(^|\s)#(\s.*)?$|^#.*")
@@ -43,7 +43,7 @@ def without_reviews(path: Path | None) -> str | None:
     """Digest of what the file says beside the lines that reviews of corrections wrote, which concern post-ner alone."""
     if path is None or not path.is_file():
         return None
-    written = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    written = read_bounded(path, MAX_BYTES).decode("utf-8-sig", errors="replace").splitlines()
     own = [line.strip() for line in written if line.strip() and not is_reviewed(line)]
     return hashlib.sha256("\n".join(own).encode()).hexdigest() if own else None
 
@@ -65,11 +65,7 @@ def _text(path: Path) -> str:
     if not path.is_file():
         raise BadInputError(f"the glossary {path} {'is no file' if path.exists() else 'is not there'}", remedy=remedy)
     try:
-        with open(path, "rb") as f:
-            content = f.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise BadInputError(f"the glossary {path} is larger than {_MAX_BYTES >> 20} MiB", remedy=remedy)
-        return content.decode("utf-8-sig")
+        return read_bounded(path, MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise BadInputError(f"the glossary {path} cannot be read: {error.strerror}", remedy="check the file's permissions") from error
     except UnicodeDecodeError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from reelscribe import ffmpeg
 from reelscribe.artifacts import movie_identity, read_json, write_json
-from reelscribe.errors import ReelscribeError
+from reelscribe.errors import NewerSchemaError, ReelscribeError
 from reelscribe.schemas import Glossary, Media, Segment, Shots, Speakers, Transcript
 from reelscribe.wav import SAMPLE_RATE
 from subtitle_gen import shots
@@ -140,6 +140,8 @@ def _kept(ctx: Any, key: str) -> Shots | None:
         return None
     try:
         found = read_json(ctx.outputs.shots, Shots)
+    except NewerSchemaError:
+        raise
     except ReelscribeError:
         return None
     return found if found.key == key else None

@@ -15,10 +15,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from reelscribe.artifacts import read_bounded
 from reelscribe.errors import UsageError
 
 FOLDER = Path(__file__).with_name("profiles")
 DEFAULT_FPS = Fraction(24)
+_MAX_BYTES = 1 << 20
 # In these a line's limit counts full-width characters, and what is half as wide as half a one (Netflix timed text: ja, ko, zh).
 _WIDE = frozenset({"ja", "ko", "zh", "yue"})
 
@@ -83,7 +85,7 @@ def load_profile(name: str) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"the subtitle profile {name}: {where}: {first['msg']}", remedy=remedy) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"the subtitle profile {name}: {error}", remedy=remedy) from error
 
 
@@ -91,7 +93,7 @@ def _content(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     """The file's keys over those of the profile it extends."""
     if name in seen:
         raise ValueError("it extends itself")
-    found = json.loads(profile_file(name).read_text(encoding="utf-8"))
+    found = json.loads(read_bounded(profile_file(name), _MAX_BYTES))
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
     base = found.pop("extends", None)

@@ -16,7 +16,8 @@ from subtitle_gen.limits import Limits
 STEP_MS = 20  # no two words start closer, nor in one frame: what a decoder puts on one moment is drawn apart
 # What is never torn in a script without spaces: a Latin word, a number, else what a reader sees as one character.
 _UNITS = regex.compile(r"[\p{Latin}\p{N}](?:[\p{Latin}\p{N}\p{M}'’.,:%-]*[\p{Latin}\p{N}\p{M}%])?|\X")
-_CONTROLS = regex.compile(r"[^\P{Cc}\s]|\p{Cs}")  # of terminals, which no viewer sees
+# Of terminals, which no viewer sees, and what would turn the rest of a line around (embeddings, overrides, isolates; not LRM and RLM).
+_CONTROLS = regex.compile(r"[^\P{Cc}\s]|\p{Cs}|[\u202a-\u202e\u2066-\u2069]")
 _SPACED = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Hangul}\p{N}]")
 
 

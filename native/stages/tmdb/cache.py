@@ -8,9 +8,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from reelscribe.artifacts import write_json
-from reelscribe.errors import OutOfSpaceError
+from reelscribe.artifacts import read_bounded, write_json
+from reelscribe.errors import BadInputError, OutOfSpaceError
 from tmdb.fields import parsed
+
+_MAX_BYTES = 16 << 20
 
 
 class AnswerCache:
@@ -36,10 +38,10 @@ class AnswerCache:
 
     def _entry(self, path: Path, request: str) -> dict[str, Any] | None:
         try:
-            entry = parsed(path.read_text(encoding="utf-8"))
+            entry = parsed(read_bounded(path, _MAX_BYTES))
             age = datetime.now(timezone.utc) - datetime.fromisoformat(entry["fetched"])
             usable = entry["request"] == request and "answer" in entry
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, BadInputError, ValueError, KeyError, TypeError, RecursionError):
             return None
         if timedelta(days=-1) <= age <= self._max_age:
             return entry if usable else None
@@ -53,7 +55,7 @@ class AnswerCache:
             if only_missing and path.exists():
                 continue
             # A cache that cannot be written (a home that is read-only or full, a text that is none) must not stop anything.
-            with suppress(OSError, OutOfSpaceError, ValueError):
+            with suppress(OSError, OutOfSpaceError, ValueError, RecursionError):
                 write_json(path, entry)
 
 

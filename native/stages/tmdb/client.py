@@ -83,7 +83,7 @@ class Client:
         """The answer to `path`. Raises TmdbError."""
         request = f"{self.base_url}{path}?{urlencode(sorted(params.items()))}"
         kept = self.cache.get(request)
-        with suppress(ValidationError):
+        with suppress(ValidationError, RecursionError):
             if kept is not None:
                 return model.model_validate(tidy(kept))
         if not self.online:

@@ -90,7 +90,7 @@ def require_space(folder: Path, num_bytes: int, what: str = "") -> None:
 
 
 def _readable(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.1f} MiB"
+    return f"{round(num_bytes / 2**30, 1):g} GiB" if num_bytes >= 2**30 else f"{round(num_bytes / 2**20, 1):g} MiB"
 
 
 @contextmanager
@@ -103,6 +103,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield temporary
             with open(temporary, "rb") as f:
                 sync(f.fileno())
+            if path.is_dir() and not path.is_symlink():
+                raise BadInputError(f"{path.name} is a folder where a file has to be", remedy="delete it, or move it away, and run again")
             temporary.replace(path)
             _sync_folder(path.parent)
     finally:

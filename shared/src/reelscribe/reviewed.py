@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelscribe import logger
-from reelscribe.artifacts import atomic_write, read_json, write_json
+from reelscribe.artifacts import atomic_write, read_bounded, read_json, write_json
 from reelscribe.errors import BadInputError
 from reelscribe.schemas import Correction, Glossary, Reviewed, Term
 
 GLOSSARY_NAME = "glossary.txt"
 FILE = "corrected/reviewed.json"
 MARK = "# reviewed"
+MAX_BYTES = 1 << 20  # of a glossary file
 _MARKED = re.compile(r"\s#\s*reviewed\s*$")
 
 
@@ -176,7 +177,7 @@ def _all_lines(glossary: Path | None) -> list[str]:
     if glossary is None or not glossary.is_file():
         return []
     try:
-        return glossary.read_text(encoding="utf-8-sig").splitlines()
+        return read_bounded(glossary, MAX_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"the glossary {glossary} cannot be read: {error}", remedy="save it as UTF-8 text") from error
 

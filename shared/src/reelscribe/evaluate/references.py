@@ -12,10 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reelscribe.artifacts import read_bounded
 from reelscribe.errors import BadInputError
 from reelscribe.evaluate.made import read_cues
 from reelscribe.schemas import Turn
 
+_MAX_BYTES = 256 << 20
 _NAME_LINE = re.compile(r"^(?P<name>[^:]*[^:\s])\s*(?::\s*(?P<numbers>\d+(?:\s*,\s*\d+)*))?$")
 
 
@@ -98,7 +100,7 @@ class Reference:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bounded(path, _MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}", remedy="check the name and the permissions") from error
     except UnicodeDecodeError as error:
