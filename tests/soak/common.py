@@ -26,6 +26,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+# Behind everything installed: a part may be called like a library.
+HERE = str(Path(__file__).parent)
+sys.path[:] = [*(folder for folder in sys.path if folder != HERE), HERE]
+
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "native"
 # What a child process may know of the machine it runs on: no setting of the developer's shell reaches it.
