@@ -36,6 +36,7 @@
 #   --from STAGE       begin with this stage           --to STAGE         end with this stage
 #   --only A,B         these stages alone              --skip A,B         all but these
 #   --force            run the stages even when they are up to date
+#   --jobs N           stages that may run at once: auto (default), as the machine has cores and memory for; 1: one after the other
 #   --retry-degraded   decode anew, in full, what could be decoded only with less
 #   --undo ID,ID       with --corrections: leave these as they were heard     --reject ID   … and the same words everywhere
 #   --accept ID        keep the change whatever else changes                  --forget ID   take such a decision back
@@ -67,12 +68,12 @@ job=() # --env FILE, for whoever reads settings
 resume=
 mode=run
 force=
+jobs=() # --jobs N, for reelscribe.cli
 json=
 last_stage=
 
-child=    # the supervisor that is running
-held_dir= # the movie directory that this process holds
-missing=  # models that are not there and why, a line each
+child=   # the process that is running
+missing= # models that are not there and why, a line each
 interrupted=
 
 say() {
@@ -99,11 +100,11 @@ parse() {
     value=
     shift
     case $option in
-      --out=* | --language=* | --tmdb-id=* | --formats=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --undo=* | --reject=* | --accept=* | --forget=*)
+      --out=* | --language=* | --tmdb-id=* | --formats=* | --model=* | --backend=* | --device=* | --set=* | --env=* | --from=* | --to=* | --only=* | --skip=* | --sample=* | --resume=* | --status=* | --corrections=* | --review=* | --port=* | --jobs=* | --undo=* | --reject=* | --accept=* | --forget=*)
         value=${option#*=}
         option=${option%%=*}
         ;;
-      --out | --language | --tmdb-id | --formats | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --undo | --reject | --accept | --forget)
+      --out | --language | --tmdb-id | --formats | --model | --backend | --device | --set | --env | --from | --to | --only | --skip | --sample | --resume | --status | --corrections | --review | --port | --jobs | --undo | --reject | --accept | --forget)
         [ $# -gt 0 ] || fail 2 "$option needs a value; see --help"
         value=$1
         shift
@@ -139,6 +140,7 @@ parse() {
       --prefetch) mode=prefetch ;;
       --dry-run) mode=dry-run ;;
       --force) force=--force ;;
+      --jobs) jobs=(--jobs "$value") ;;
       --retry-degraded) export ASR_RETRY_DEGRADED=true ;; # for this run alone, so it is not kept in job.env
       --json) json=--json ;;
       -h | --help) show_help && exit 0 ;;
@@ -149,15 +151,10 @@ parse() {
   done
 }
 
-# Ctrl-C and TERM: the stage is told to end, and the wait in run_stage goes on until it has.
+# Ctrl-C and TERM: what runs is told to end, and the wait in attend goes on until it has.
 on_signal() {
   interrupted=1
   [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true
-}
-
-give_back() {
-  [ -z "$held_dir" ] || core close --movie-dir "$held_dir" --token "$REELSCRIBE_LEASE" || true
-  held_dir=
 }
 
 # Run a command that may take long. In the background, because bash runs traps only between foreground commands; without stdin,
@@ -191,53 +188,19 @@ fetch() { # fetch|prefetch OPTION…
     ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} "${@:2}"
 }
 
-# All stages of the movie directory that is held, in the table's order.
-run_stages() {
-  local rows name environment helper stages=() environments=() helpers=() i
-  rows=$(core stages --movie-dir "$held_dir" ${selection[@]+"${selection[@]}"}) || return
-  while IFS=$'\t' read -r name environment helper; do
-    stages+=("$name")
-    environments+=("$environment")
-    if [[ -n "$helper" ]]; then helpers+=("$helper"); fi
-  done <<<"$rows"
-  attend "$native/setup_venvs.sh" --watch $$ "${environments[@]}" ${helpers[@]+"${helpers[@]}"} || return
-  for ((i = 0; i < ${#stages[@]}; i++)); do
-    attend "$native/venvs/core/bin/python" -m reelscribe.supervise --movie-dir "$held_dir" --stage "${stages[i]}" \
-      --environment "${environments[i]}" --parent $$ ${job[@]+"${job[@]}"} ${force:+"$force"} || return
-  done
+# One movie from its opening to its summary: its stages, side by side where none waits for another, and its report.
+run_movie() { # --movie MOVIE or --resume DIR, further options of `reelscribe.cli run`
+  attend "$native/venvs/core/bin/python" -m reelscribe.cli run --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
+    ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} ${jobs[@]+"${jobs[@]}"} ${force:+"$force"} ${json:+"$json"} "$@"
 }
 
-# report.html of the movie directory that is held, whatever became of its stages. A movie without one is subtitled all the same.
-write_report() {
-  [ -z "$interrupted" ] || return 0
-  "$native/venvs/core/bin/python" -m reelscribe.report "$held_dir" </dev/null >/dev/null || say "report.html could not be written"
-}
-
-# Hold a movie directory and run the stages in it; `$@`: --movie MOVIE or --resume DIR. `movie_dir` stays empty if that fails.
+# The same without a summary; the movie directory in `movie_dir`, nothing there when it could not be opened.
 work_on() {
-  local opened code=0
-  movie_dir=
-  opened=$(core open --pid $$ --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} "$@") || return
-  export REELSCRIBE_LEASE=${opened%%$'\n'*}
-  held_dir=${opened#*$'\n'}
-  movie_dir=$held_dir
-  say "$movie_dir"
-  run_stages || code=$?
-  [ -z "$interrupted" ] || code=130
-  write_report
-  give_back
-  return "$code"
-}
-
-# One movie from its opening to its summary; `$@` is --movie MOVIE or --resume DIR.
-run_movie() {
-  local movie_dir code=0 shown=0
-  work_on "$@" || code=$?
-  [ -n "$movie_dir" ] || return "$code"
-  core show --movie-dir "$movie_dir" ${json:+"$json"} ${last_stage:+--last "$last_stage"} || shown=$?
-  [ ! -f "$movie_dir/report.html" ] || say "report: $movie_dir/report.html"
-  [ "$code" -ne 0 ] || return "$shown"
-  say "go on with: $native/resume-pipeline.sh $(printf '%q' "$movie_dir")"
+  local list code=0
+  list=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
+  run_movie --quiet "$@" >"$list" || code=$?
+  movie_dir=$(cat "$list")
+  rm -f "$list"
   return "$code"
 }
 
@@ -338,7 +301,6 @@ main() {
   [ ${#decisions[@]} -eq 0 ] || [ "$mode" = corrections ] || fail 2 "--undo, --reject, --accept and --forget go with --corrections DIR"
   [ ${#serving[@]} -eq 0 ] || [ "$mode" = review ] || fail 2 "--port and --no-browser go with --review DIR"
   trap on_signal INT TERM HUP
-  trap give_back EXIT
   attend "$native/setup_venvs.sh" --watch $$ core
   [ -z "$sample" ] || sample=$(core sample-length "--length=$sample")
   [ "$mode" = prefetch ] || [ -n "$resume" ] || find_movies

@@ -41,6 +41,7 @@ class Options(StageOptions):
     text: str = option("", env="{upper}_TEXT", help="what to write")
     fault: str = option("", env="{upper}_FAULT", affects_output=False, help="how to fail")
     model: str = option("", env="{upper}_MODEL", affects_output=False, help="what to look for")
+    meets: str = option("", env="{upper}_MEETS", affects_output=False, help="the stage that has to begin before it goes on")
 
 class Inputs(StageFiles):
     source: Path = {source}
@@ -59,6 +60,13 @@ def run(ctx):
         ctx.note("model", str(locate(need, ctx.options.models_dir)))
     with open(ctx.movie_dir / "runs.txt", "a") as f:
         f.write("{name} " + ctx.device.device + "\\n")
+    if ctx.options.meets:
+        deadline = time.monotonic() + 90
+        while not (ctx.movie_dir / "runs.txt").read_text().count(ctx.options.meets + " "):
+            if time.monotonic() > deadline:
+                raise RuntimeError(ctx.options.meets + " never came")
+            time.sleep(0.02)
+        ctx.log.info("met " + ctx.options.meets)
     ctx.note("retry_degraded", os.environ.get("ASR_RETRY_DEGRADED"))
     fault = ctx.options.fault
     if fault == "segfault" or fault == "segfault-on-gpu" and ctx.device.device != "cpu":
@@ -71,6 +79,7 @@ def run(ctx):
     if fault == "hang":
         subprocess.Popen(["sleep", "600"])
         (ctx.movie_dir / "hanging").touch()
+        (ctx.movie_dir / "{name}.hanging").touch()
         time.sleep(600)
     if fault == "memory":
         block = bytearray(600 << 20)
@@ -90,10 +99,8 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the orchestrator consists of, with its own stage table and the real core environment."""
-    tree = tmp_path_factory.mktemp("tree")
+def plant(tree: Path, table: str, sources: dict[str, str]) -> Path:
+    """A copy of what the orchestrator consists of, with the real core environment, this stage table and fakes that read `sources`."""
     shutil.copytree(ROOT / "shared" / "src", tree / "shared" / "src")
     native = tree / "native"
     (native / "stages").mkdir(parents=True)
@@ -105,12 +112,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The environments are the real tree's; building is tested in bats/setup_venvs.bats.
     (native / "setup_venvs.sh").write_text("#!/bin/sh\n")
     (native / "setup_venvs.sh").chmod(0o755)
-    (native / "stages.txt").write_text(TABLE)
-    sources = {"first": "movie_file()", "second": 'artifact("first.txt")', "third": 'artifact("second.txt")'}
+    (native / "stages.txt").write_text(table)
     for number, (name, source) in enumerate(sources.items(), 1):
         script = STAGE.format(name=name, upper=name.upper(), source=source, kind="torch" if name == "second" else "")
         (native / "stages" / f"{number:02d}_{name}.py").write_text(script)
     return tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stages, each of which needs the one before."""
+    sources = {"first": "movie_file()", "second": 'artifact("first.txt")', "third": 'artifact("second.txt")'}
+    return plant(tmp_path_factory.mktemp("tree"), TABLE, sources)
 
 
 @pytest.fixture
@@ -126,7 +139,7 @@ def pipeline(tree: Path, environment: dict[str, str], tmp_path: Path) -> Callabl
     def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         command = [str(tree / "native" / "pipeline.sh"), *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment | (env or {}), capture_output=True, text=True, timeout=120, check=False, input="eaten?"
+            command, cwd=tmp_path, env=environment | (env or {}), capture_output=True, text=True, timeout=300, check=False, input="eaten?"
         )
 
     return run
@@ -166,7 +179,7 @@ def movie(tmp_path: Path) -> Path:
     return movie
 
 
-def wait_for(path: Path, seconds: float = 30) -> None:
+def wait_for(path: Path, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} never came"
@@ -501,7 +514,7 @@ def test_an_interrupt_ends_everything_and_a_rerun_goes_on(start, pipeline, movie
 def test_a_kill_leaves_no_process_behind(start, pipeline, movie, tmp_path, victim) -> None:
     process = start("--set", "SECOND_FAULT=hang", str(movie))
     wait_for(tmp_path / "out/A_Movie/hanging")
-    supervisors = [p for p in psutil.Process(process.pid).children() if "reelscribe.supervise" in " ".join(p.cmdline())]
+    supervisors = [p for p in psutil.Process(process.pid).children(recursive=True) if "reelscribe.supervise" in " ".join(p.cmdline())]
     assert supervisors
     if victim != "supervisor":
         process.kill()

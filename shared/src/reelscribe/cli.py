@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import random
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from reelscribe import doctor, hub, jobs, lease, logger, models, sample, stage_table, status
+from reelscribe import disk, doctor, hub, jobs, lease, logger, models, orchestrate, sample, stage_table, status
 from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError, UsageError
 from reelscribe.stage import load_contract, load_contracts
+from reelscribe.stage_table import NATIVE
 
 
 def movies(args: argparse.Namespace) -> None:
@@ -71,21 +75,44 @@ def _provide(args: argparse.Namespace) -> hub.Outcome:
     return hub.provide(needs, options, parent=args.parent)
 
 
-def open_job(args: argparse.Namespace) -> None:
-    """Two lines: the lease's token, the movie directory. With --resume the job is kept and what is said now is added."""
-    resumed, movie, kept = _job(args)
-    if resumed:
-        movie_dir, token = resumed, lease.acquire(resumed, args.pid)
-    else:
-        out = Path(args.out).absolute()
-        if "\n" in str(out):
-            raise UsageError("the name of the --out folder contains a line break", remedy="choose another folder")
-        movie_dir, token = jobs.open_movie(movie, out, args.pid)
+def run(args: argparse.Namespace) -> int:
+    """One movie: its stages, its report, its summary; the result's path, or JSON, on stdout; with --quiet the movie directory instead."""
+    rows = _selected(args)
+    movie_dir, token = _open(args)
     try:
-        jobs.write_job(movie_dir, movie, kept)
-    except BaseException:
+        _say(str(movie_dir))
+        disk.require_run(rows, jobs.movie_of(movie_dir), movie_dir)
+        code = orchestrate.run_movie(
+            movie_dir,
+            token,
+            rows,
+            parent=args.parent,
+            at_once=args.jobs,
+            env_file=_env_file(args),
+            force=args.force,
+            order=None if args.seed is None else random.Random(args.seed),
+        )
+    finally:
         lease.release(movie_dir, token)
-        raise
+    if args.quiet:
+        logger.result(str(movie_dir))
+        return code
+    _show(movie_dir, args)
+    page = movie_dir / "report.html"
+    if page.is_file():
+        _say(f"report: {page}")
+    if code:
+        _say(f"go on with: {shlex.quote(str(NATIVE / 'resume-pipeline.sh'))} {shlex.quote(str(movie_dir))}")
+    return code
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(logger.redact(line) + "\n")
+
+
+def open_job(args: argparse.Namespace) -> None:
+    """Two lines: the lease's token, the movie directory, for who runs the stages himself."""
+    movie_dir, token = _open(args)
     logger.result(f"{token}\n{movie_dir}")
 
 
@@ -93,6 +120,29 @@ def stages(args: argparse.Namespace) -> None:
     """A line a selected stage: name, tab, environment, tab, the helper's environment or nothing."""
     for stage, environment, helper in jobs.environments(map(load_contract, _selected(args)), Path(args.movie_dir)):
         logger.result(f"{stage.name}\t{environment}\t{helper}")
+
+
+def close(args: argparse.Namespace) -> None:
+    """Give the movie directory back."""
+    lease.release(Path(args.movie_dir), args.token)
+
+
+def _open(args: argparse.Namespace) -> tuple[Path, str]:
+    """The movie directory and its lease's token. With --resume the job is kept and what is said now is added."""
+    resumed, movie, kept = _job(args)
+    if resumed:
+        movie_dir, token = resumed, lease.acquire(resumed, args.parent)
+    else:
+        out = Path(args.out).absolute()
+        if "\n" in str(out):
+            raise UsageError("the name of the --out folder contains a line break", remedy="choose another folder")
+        movie_dir, token = jobs.open_movie(movie, out, args.parent)
+    try:
+        jobs.write_job(movie_dir, movie, kept)
+    except BaseException:
+        lease.release(movie_dir, token)
+        raise
+    return movie_dir, token
 
 
 def _selected(args: argparse.Namespace) -> list[stage_table.Row]:
@@ -105,14 +155,12 @@ def _selected(args: argparse.Namespace) -> list[stage_table.Row]:
     return rows
 
 
-def close(args: argparse.Namespace) -> None:
-    """Give the movie directory back."""
-    lease.release(Path(args.movie_dir), args.token)
-
-
 def show(args: argparse.Namespace) -> None:
     """The table of a movie directory on stderr; the result's path, or JSON, on stdout."""
-    movie_dir = jobs.existing(Path(args.movie_dir), Path(args.out))
+    _show(jobs.existing(Path(args.movie_dir), Path(args.out)), args)
+
+
+def _show(movie_dir: Path, args: argparse.Namespace) -> None:
     found = status.entries(movie_dir, jobs.movie_of(movie_dir))
     if args.json:
         logger.result(json.dumps(status.as_json(movie_dir, found), ensure_ascii=False))
@@ -195,25 +243,31 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     command("movies", movies).add_argument("names", nargs="+")
+    running = command("run", run, "--movie", "--resume", "--env")
     opening = command("open", open_job, "--movie", "--resume", "--env")
-    opening.add_argument("--pid", type=int, required=True)
+    for one in (running, opening):
+        one.add_argument("--parent", "--pid", type=int, default=os.getppid())
     command("close", close, "--movie-dir", "--token")
     listing = command("stages", stages, "--movie-dir")
+    running.add_argument("--jobs", type=_jobs, default=0)
+    running.add_argument("--seed", type=int, help="stages that may begin do so in an order that this draws; for tests")
+    running.add_argument("--quiet", action="store_true")
     dry = command("dry-run", dry_run, "--movie", "--resume", "--env")
     fetching = command("fetch", fetch, "--resume", "--env")
     fetching_only = command("prefetch", prefetch, "--resume", "--env")
     for one in (fetching, fetching_only):
         one.add_argument("--parent", type=int)
-    for one in (opening, dry, fetching, fetching_only):
+    for one in (running, opening, dry, fetching, fetching_only):
         one.add_argument("--out", default="out")
         one.add_argument("--set", action="append", default=[])
-    for one in (listing, dry, fetching, fetching_only):
+    for one in (running, listing, dry, fetching, fetching_only):
         one.add_argument("--from", dest="first")
         one.add_argument("--to", dest="last")
         one.add_argument("--only", type=_names, default=[])
         one.add_argument("--skip", type=_names, default=[])
-    dry.add_argument("--force", action="store_true")
-    for one in (dry, fetching_only):
+    for one in (running, dry):
+        one.add_argument("--force", action="store_true")
+    for one in (running, dry, fetching_only):
         one.add_argument("--json", action="store_true")
     showing = command("show", show, "--movie-dir", "--last")
     showing.add_argument("--out", default="out")
@@ -232,11 +286,20 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
+def _jobs(text: str) -> int:
+    """How many stages may run at once; 0: auto."""
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--jobs {text!r}", remedy="give the number of stages that may run at once, or auto")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     logger.set_up()
-    args = _parser().parse_args(arguments)
     try:
+        args = _parser().parse_args(arguments)
         return args.function(args) or ExitCode.DONE
     except ReelscribeError as error:
         logger.get().error("%s", error)

@@ -102,6 +102,14 @@ def _probe_cuda(cores: int, ram_mb: int) -> Machine:
     )
 
 
+def threads(row: Row, wanted: int, machine: Machine | None = None) -> int:
+    """How many threads the stage `row` has: those that were asked for, else what it makes good use of and the machine has.
+
+    Nothing else counts, as sums may differ in their last bits with the number of threads.
+    """
+    return wanted or min(row.threads, (machine or probe()).cores)
+
+
 def choose(row: Row, engine: str, wanted: str = "auto", machine: Machine | None = None) -> Device:
     """The device for the stage `row` with `engine` (a key of ENGINES) when the user `wanted` it ("auto" or one of DEVICES).
 

@@ -238,12 +238,14 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def options_of(stage: Stage[Any, Any, Any], movie_dir: Path, kept: Mapping[str, str] | None = None) -> tuple[Any, dict[str, str]]:
+def options_of(
+    stage: Stage[Any, Any, Any], movie_dir: Path, kept: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Any, dict[str, str]]:
     """The options of `stage` in this job, as the stage itself will resolve them, and where each came from.
 
-    kept: used instead of the directory's job.env, for a job that is not stored.
+    kept: used instead of the directory's job.env, for a job that is not stored. environment: that of the stage, where it is not ours.
     """
-    found = settings.layers({}, None, movie_dir) if kept is None else settings.layers(kept, None, None)
+    found = settings.layers({}, None, movie_dir, environment) if kept is None else settings.layers(kept, None, None)
     return settings.resolve(stage.name, stage.options, found)
 
 

@@ -144,7 +144,7 @@ def _movie(given: str | None, movie_dir: Path, *, needed: bool) -> Path:
 
 def _prepare_process(stage: AnyStage, options: StageOptions) -> None:
     """Environment variables that libraries read when they are imported."""
-    threads = str(options.threads or device_manager.probe().cores)
+    threads = str(device_manager.threads(stage.row, options.threads))
     os.environ.setdefault("OMP_NUM_THREADS", threads)
     os.environ.update(TOKENIZERS_PARALLELISM="false", **trust.DATA_ONLY)
     if isinstance(options, MpsOptions):
@@ -247,7 +247,7 @@ class Job:
         record = self.pending()
         before = self.current(record)
         if before and not force:
-            self._report_differences(before, record)
+            self.report_differences(before, record)
             log.info("%s: up to date", self.stage.name)
             return before
         disk.require(self.stage.row, self.movie, self.movie_dir)
@@ -299,7 +299,8 @@ class Job:
         lock = NATIVE / "requirements" / f"{self.environment}.txt"
         return {"code": manifest.text_digest(script, *helpers), "lock": manifest.text_digest(lock)}
 
-    def _report_differences(self, before: Manifest, now: Manifest) -> None:
+    def report_differences(self, before: Manifest, now: Manifest) -> None:
+        """Say what has changed since `before` and is no reason to run again."""
         for what in ("code", "lock"):
             if getattr(before.run, what) != getattr(now.run, what):
                 logger.get().info("%s: its %s has changed since; --force runs it again", self.stage.name, what)
@@ -321,7 +322,7 @@ class Job:
             outputs=resolve_outputs(self.stage.outputs, self.movie_dir),
             engine=self.engine,
             device=device,
-            threads=self.options.threads or device_manager.probe().cores,
+            threads=device_manager.threads(self.stage.row, self.options.threads),
             log=logger.get(),
             progress=Progress(self.stage.name),
             fallbacks=record.fallbacks,

@@ -53,7 +53,9 @@ class StageOptions(BaseModel):
     device: Literal["auto", "mps", "cuda", "cpu"] = option(
         "auto", env="DEVICE", affects_output=False, help="device of every stage; DEVICE_<STAGE> (DEVICE_ASR=cpu) is for one stage"
     )
-    threads: int = option(0, env="THREADS", ge=0, affects_output=False, help="threads of a stage; 0: as many as there are cores")
+    threads: int = option(
+        0, env="THREADS", ge=0, affects_output=False, help="threads of a stage; 0: those of native/stages.txt, no more than cores"
+    )
     models_dir: Path = option(
         Path("~/.cache/reelscribe/models"), env="MODELS_DIR", affects_output=False, help="folder with the models that need a download"
     )
@@ -273,15 +275,17 @@ def anchored(setting: Setting, value: str, folder: Path) -> str:
     return str(folder / value) if is_path and value and not value.startswith("~") else value
 
 
-def layers(command_line: Mapping[str, str], env_file: Path | None, movie_dir: Path | None) -> list[Layer]:
-    """All places settings come from, the strongest first; each is (name, values by environment name)."""
+def layers(
+    command_line: Mapping[str, str], env_file: Path | None, movie_dir: Path | None, environment: Mapping[str, str] | None = None
+) -> list[Layer]:
+    """All places settings come from, the strongest first; each is (name, values by environment name). `environment`: default, our own."""
     job = movie_dir / "job.env" if movie_dir else None
     found: list[Layer] = [("command line", command_line)]
     if env_file:
         found.append((env_file.name, EnvFile(env_file)))
     if job and job.exists():
         found.append(("job.env", EnvFile(job)))
-    found.append(("environment", os.environ))
+    found.append(("environment", os.environ if environment is None else environment))
     if PIPELINE_ENV.exists():
         found.append((PIPELINE_ENV.name, EnvFile(PIPELINE_ENV)))
     return found

@@ -67,7 +67,8 @@ def waits_for(row: Row, running: Collection[str]) -> list[str]:
 
 def _row(line: str) -> Row:
     number, name, environments, devices, needs, *amounts = line.split()
-    return Row(int(number), name, *map(_names, (environments, devices, needs)), *map(int, amounts))
+    gpu, mem_mb, threads, runtime_min = map(int, amounts)
+    return Row(int(number), name, _names(environments), _names(devices), _names(needs), gpu, mem_mb, threads, runtime_min)
 
 
 def _names(cell: str) -> tuple[str, ...]:

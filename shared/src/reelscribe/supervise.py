@@ -8,7 +8,6 @@ The stage's talk goes to stderr and logs/pipeline.log. The exit code is the stag
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import selectors
 import signal
@@ -99,7 +98,7 @@ class Attempt:
         started = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(child.stderr.fileno(), selectors.EVENT_READ, self._talk)
-            selector.register(events, selectors.EVENT_READ, lambda data: _show(display, data))
+            selector.register(events, selectors.EVENT_READ, display.show_event)
             kill_at = 0.0
             while True:
                 ended = child.poll() is not None
@@ -139,12 +138,6 @@ class Attempt:
         if self.limits.stage_memory and rss_mb > self.limits.stage_memory:
             return f"took {rss_mb} MiB, more than STAGE_MEMORY={self.limits.stage_memory} MiB"
         return ""
-
-
-def _show(display: Display, data: bytes) -> None:
-    with suppress(ValueError, KeyError, IndexError):
-        event = json.loads(data.splitlines()[-1])
-        display.show(float(event["fraction"]), str(event["note"]))
 
 
 def _kill(group: int, number: int) -> None:
