@@ -60,7 +60,7 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     track, reason = choose_track(ctx, contents)
     if probe.is_encrypted(ctx.movie, track.index):
         raise BadInputError("the movie is encrypted", remedy="give a copy without copy protection")
-    require_space(ctx.movie_dir, round(believable(ctx.movie, contents) * SAMPLE_RATE * 2))
+    require_space(ctx.movie_dir, round(believable(ctx.movie, contents.duration) * SAMPLE_RATE * 2))
     with atomic_path(ctx.outputs.audio) as wav:
         placed = extract(ctx, contents, track, wav)
         end = placed.num_samples / SAMPLE_RATE
@@ -73,9 +73,14 @@ def run(ctx: Context[Options, Inputs, Outputs]) -> None:
     write_json(ctx.outputs.media, media)
 
 
-def believable(movie: Path, contents: Contents) -> float:
-    """Seconds that the movie lasts, as far as a file of its size can."""
-    return limits.believable(movie.stat().st_size, contents.duration)
+def believable(movie: Path, duration: float) -> float:
+    """`duration` in seconds, or less where a file of the movie's size cannot last so long."""
+    return limits.believable(movie.stat().st_size, duration)
+
+
+def most_samples(movie: Path) -> int:
+    """How long the sound may become, whatever the movie says of itself."""
+    return min(timeline.MOST_SAMPLES, round((believable(movie, 0) + 60) * SAMPLE_RATE))
 
 
 def choose_track(ctx: Context[Options, Inputs, Outputs], contents: Contents) -> tuple[Stream, str]:
@@ -103,7 +108,8 @@ def extract(ctx: Context[Options, Inputs, Outputs], contents: Contents, track: S
     try:
         with closing(decoded(executable, ctx.movie, track, contents)) as packets:
             end = round(ctx.options.audio_end * SAMPLE_RATE) or None
-            placed = timeline.place(counted(ctx, packets, contents.duration), wav, believable(ctx.movie, contents), end)
+            sound = counted(ctx, packets, contents.duration)
+            placed = timeline.place(sound, wav, believable(ctx.movie, contents.duration), end, most=most_samples(ctx.movie))
     except ffmpeg.FfmpegError as error:
         if error.status < 0:  # killed, which is not the movie's fault
             raise
@@ -142,7 +148,7 @@ def decoded(executable: str, movie: Path, track: Stream, contents: Contents) -> 
 
     # NUT, as WAV carries no timestamps. ffmpeg counts time from the container's start, which is the movie's 0.
     output = ["-c:a", "pcm_s16le", "-fflags", "+bitexact", "-avoid_negative_ts", "disabled", "-write_index", "0", "-f", "nut", "pipe:1"]
-    mapped = ["-map", f"0:{track.index}", "-af", mix_of(track)[0]]
+    mapped = ["-map", f"0:{track.index}", "-map_metadata", "-1", "-af", mix_of(track)[0]]  # tags may hold anything
     arguments = [*ffmpeg.source(movie), *mapped, *output, *ffmpeg.keeping_time(contents.container)]
     allowed = limits.reading(movie.stat().st_size, contents.duration)
     with ffmpeg.running(executable, arguments, limits=allowed) as stdout:

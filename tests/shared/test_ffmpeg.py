@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -11,6 +12,7 @@ import pytest
 
 from reelscribe import ffmpeg
 from reelscribe.errors import MissingToolError, OutOfSpaceError
+from reelscribe.limits import Limits
 
 EMBEDDED = imageio_ffmpeg.get_ffmpeg_exe()
 TONE = ("-f", "lavfi", "-i", "sine=duration=2")
@@ -69,6 +71,38 @@ def test_a_full_disk_is_no_fault_of_the_movie() -> None:
         return  # macOS has no such device
     with pytest.raises(OutOfSpaceError):
         ffmpeg.run(EMBEDDED, [*TONE, "-f", "wav", ffmpeg.address(Path("/dev/full"))])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limits", "said"),
+    [
+        (["-re", "-f", "lavfi", "-i", "sine", "-f", "null", "-"], Limits(clock_s=1), "worked for 1 s"),
+        (["-f", "lavfi", "-i", "sine", "-f", "null", "-"], Limits(cpu_s=1), "computed for 1 s"),
+        (["-f", "lavfi", "-i", "sine", "-f", "s16le", "{folder}/endless"], Limits(file_size=1 << 20), "wrote a file of 1 MiB"),
+        (
+            ["-f", "lavfi", "-i", "sine=sample_rate=192000", "-af", "areverse", "-f", "null", "-"],
+            Limits(memory=600 << 20),
+            "asked for 600 MiB of memory",
+        ),
+    ],
+    ids=["clock", "computing", "file", "memory"],
+)
+def test_ffmpeg_takes_no_more_than_it_may(tmp_path: Path, arguments: list[str], limits: Limits, said: str) -> None:
+    if "memory" in said and sys.platform == "darwin":
+        return  # macOS keeps no limit of memory
+    with pytest.raises(ffmpeg.LimitError, match=said) as caught:
+        ffmpeg.run(EMBEDDED, [a.format(folder=tmp_path) for a in arguments], limits=limits)
+    assert caught.value.code == 3
+    assert caught.value.remedy
+
+
+def test_a_long_line_of_ffmpeg_is_cut(tmp_path: Path) -> None:
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x >&2\nexit 3\n", encoding="utf-8")
+    script.chmod(0o755)
+    with pytest.raises(ffmpeg.FfmpegError) as caught:
+        ffmpeg.run(str(script), [])
+    assert len(str(caught.value)) < 600
 
 
 def test_ffmpeg_ends_with_the_block_that_reads_it() -> None:

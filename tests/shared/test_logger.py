@@ -97,6 +97,14 @@ def test_a_log_on_a_full_disk_does_not_bury_the_message() -> None:
     assert done.stderr == "  error: 1\n  error: 2\n"
 
 
+def test_nothing_that_a_terminal_obeys_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "a.log"
+    logger.set_up(log).info("a\tb\nc %s नमस्ते 😀 é", "\x1b]0;owned\x07\x1b[2J\r\b\x9b31m\x7f")
+    seen = "a\tb\nc \\x1b]0;owned\\x07\\x1b[2J\\x0d\\x08\\x9b31m\\x7f नमस्ते 😀 é\n"
+    assert capsys.readouterr().err == "  " + seen
+    assert log.read_text(encoding="utf-8").endswith(seen)
+
+
 def test_names_that_are_no_utf8_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logger.set_up(tmp_path / "a.log").info("caf\udce9.mkv is not there")
     assert r"caf\udce9.mkv" in (tmp_path / "a.log").read_text()

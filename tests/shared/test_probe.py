@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from reelscribe import ffmpeg, probe
+from reelscribe import ffmpeg, limits, probe
 from reelscribe.errors import BadInputError
 
 Make = Callable[..., Path]
@@ -100,6 +102,27 @@ def test_what_is_no_movie_says_why(tmp_path: Path, content: bytes, said: str) ->
     with pytest.raises(BadInputError, match=said) as caught:
         probe.contents(movie)
     assert caught.value.remedy
+
+
+def test_tags_that_are_no_utf8_are_read_with_marks(tmp_path: Path, make_movie: Make) -> None:
+    movie = make_movie(tmp_path / "m.mkv", options=("-metadata:s:a:0", "title=TITLE", "-metadata:s:a:0", "language=hin"))
+    movie.write_bytes(movie.read_bytes().replace(b"TITLE", b"A\xff\xfeBC").replace(b"hin", b"\xff\xfe("))
+    (audio,) = probe.contents(movie).of_kind("audio")
+    assert (audio.title, audio.language) == ("A\ufffd\ufffdBC", None)
+
+
+def test_a_title_of_any_length_is_cut(tmp_path: Path, make_movie: Make) -> None:
+    (audio,) = probe.contents(make_movie(tmp_path / "m.mkv", options=("-metadata:s:a:0", "title=" + "x" * 50000))).of_kind("audio")
+    assert audio.title == "x" * 250
+
+
+def test_a_movie_that_asks_for_too_much_memory_is_refused(tmp_path: Path, make_movie: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "linux":
+        return  # macOS keeps no limit of memory
+    monkeypatch.setattr(limits, "memory_kept", functools.partial(limits.memory_kept, 40 << 20))
+    with pytest.raises(BadInputError, match="asks for too much memory"), probe.opened(make_movie(tmp_path / "m.mkv")) as container:
+        assert container.format.name == "matroska,webm"
+        bytearray(100 << 20)
 
 
 @pytest.mark.parametrize("name", ["-m.mkv", "http:m.mkv", "m\n😀'\"%d.mkv"])

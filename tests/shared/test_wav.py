@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from reelscribe import wav
 from reelscribe.errors import BadInputError
@@ -44,6 +45,27 @@ def test_another_rate_or_stereo_is_refused(
     for read in (wav.num_samples, wav.read, lambda p: list(wav.blocks(p, 10))):
         with pytest.raises(BadInputError, match=said):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("WAV", "FLOAT"), ("WAV", "PCM_24"), ("FLAC", "PCM_16"), ("AIFF", "PCM_16"), ("WAV", "IMA_ADPCM")]
+)
+def test_what_demux_does_not_write_is_refused(tmp_path: Path, form: str, subtype: str) -> None:
+    """A float that is no number would go on to the models."""
+    soundfile.write(tmp_path / "audio.wav", np.zeros(1000), 16000, format=form, subtype=subtype)
+    with pytest.raises(BadInputError, match=subtype) as caught:
+        wav.read(tmp_path / "audio.wav")
+    assert caught.value.remedy == "run the stage demux again"
+
+
+@pytest.mark.parametrize("kept", [0, 10, 20, 44, 45, 1001])
+def test_a_wav_that_is_cut_off_has_what_is_there_or_is_refused(ramp: Path, kept: int) -> None:
+    ramp.write_bytes(ramp.read_bytes()[:kept])
+    if kept < 44:
+        with pytest.raises(BadInputError):
+            wav.num_samples(ramp)
+    else:
+        assert len(wav.read(ramp)) == sum(map(len, wav.blocks(ramp, 100))) == wav.num_samples(ramp) == (kept - 44) // 2
 
 
 def test_what_is_no_wav_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -299,6 +299,13 @@ def test_timestamps_beyond_the_movie_do_not_fill_the_disk(tmp_path: Path) -> Non
     assert made == [(1, 1000), (2, 1000)]
 
 
+@pytest.mark.parametrize("packets", [[(2**31, block(1, 10))], [(0, block(1, 1000)), (2**31, block(2, 10))]])
+def test_sound_that_no_wav_holds_is_refused_before_it_is_written(tmp_path: Path, packets: list[tuple[int, bytes]]) -> None:
+    with pytest.raises(BadInputError, match=r"longer than 37\.3 hours"):
+        timeline.place(packets, tmp_path / "a.wav", 0.0)
+    assert (tmp_path / "a.wav").stat().st_size < 10_000
+
+
 @pytest.mark.parametrize(
     ("end", "runs"),
     [
@@ -425,6 +432,13 @@ def test_of_several_tracks_in_the_language_asked_for_the_best_is_taken() -> None
 @pytest.mark.parametrize("title", ["Download", "Hindi 5.1", "Stereo", "Made in Adana", "Music"])
 def test_an_ordinary_title_is_dialogue(title: str) -> None:
     assert tracks.is_dialogue(audio(1, title=title))
+
+
+def test_a_list_of_tracks_fits_on_the_screen() -> None:
+    with pytest.raises(UsageError) as caught:
+        tracks.choose([audio(n, title="x" * 250) for n in range(1000)], "1001", "auto")
+    assert "and 976 more" in caught.value.remedy
+    assert len(caught.value.remedy) < 3000
 
 
 def test_no_track_and_none_that_can_be_decoded() -> None:

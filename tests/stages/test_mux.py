@@ -430,6 +430,28 @@ def test_a_result_that_is_not_as_planned_never_gets_its_name(movies: Path, movie
     assert not list(movie_dir.glob("*.mkv")) + list(movie_dir.glob(".tmp-*"))
 
 
+def test_a_media_json_of_another_movie_is_refused(movies: Path, movie_dir: Path, run_stage: Run) -> None:
+    """It says which streams are copied: a false one made a copy of the subtitles alone."""
+    prepare(movie_dir, movies / "full.mkv", track())
+    media = json.loads((movie_dir / "media.json").read_text(encoding="utf-8"))
+    write_json(movie_dir / "media.json", {**media, "streams": [s for s in media["streams"] if s["kind"] == "subtitle"]})
+    done = run_stage("mux", movie_dir, movie=movies / "full.mkv", check=False)
+    assert done.returncode == 3
+    assert "media.json does not describe full.mkv\n  → run the stage demux again" in done.stderr
+    assert not list(movie_dir.glob("*.mkv"))
+
+
+def test_a_thousand_lost_tags_are_said_in_a_few_lines(movie_dir: Path, tmp_path: Path, run_stage: Run) -> None:
+    tags = [text for n in range(1000) for text in ("-metadata", f"tag{n}=x")]
+    movie = make(
+        tmp_path / "tags.mov", *PICTURE, *TONE, "-t", "1", "-c:v", "mpeg4", "-c:a", "aac", "-movflags", "+use_metadata_tags", *tags
+    )
+    prepare(movie_dir, movie, track())
+    said = run_stage("mux", movie_dir, movie=movie).stderr
+    assert "cannot hold 992 more such: they are left out" in said
+    assert len(said.splitlines()) < 16
+
+
 def fake_ffmpeg(folder: Path, does: str) -> Path:
     """An ffmpeg that names itself and, when it should work, does something else."""
     path = folder / "ffmpeg"

@@ -21,7 +21,7 @@ _TOLERANCE = SAMPLE_RATE // 25
 # Timestamps this far behind the movie's end are wrong: what carries them goes where the sound stands.
 _BEYOND_S = 60
 # A WAV says its length in 32 bits: 37 hours.
-_MOST_SAMPLES = (2**32 - 64) // _SAMPLE_BYTES
+MOST_SAMPLES = (2**32 - 64) // _SAMPLE_BYTES
 
 
 @dataclass
@@ -34,10 +34,11 @@ class Placed:
     dropped: int = 0
 
 
-def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end: int | None = None) -> Placed:
+def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end: int | None = None, *, most: int = MOST_SAMPLES) -> Placed:
     """Write `packets` to `wav`: (first sample on the movie's timeline, 16-bit mono PCM at 16 kHz) each, in order.
 
     duration: the movie's, in seconds; 0 when unknown. end: the sample to stop at; what is before it is the same with and without.
+    most: samples beyond which nobody believes the file. Raises BadInputError.
     """
     placed = Placed()
     last = round((duration + _BEYOND_S) * SAMPLE_RATE) if duration else None
@@ -53,7 +54,7 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end:
             room = sys.maxsize if end is None else end - placed.num_samples
             if gap > 0:
                 gap = min(gap, room)
-                _refuse_length(placed.num_samples + gap)
+                _refuse_length(placed.num_samples + gap, most)
                 _silence(f, gap)
                 placed.num_samples += gap
                 placed.filled += gap if begun else 0
@@ -63,7 +64,7 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end:
                 placed.dropped += (len(data) - len(kept)) // _SAMPLE_BYTES
                 data = kept
             data = data[: (room - max(0, gap)) * _SAMPLE_BYTES]
-            _refuse_length(placed.num_samples + len(data) // _SAMPLE_BYTES)
+            _refuse_length(placed.num_samples + len(data) // _SAMPLE_BYTES, most)
             f.writeframesraw(data)
             placed.num_samples += len(data) // _SAMPLE_BYTES
             begun = True
@@ -72,11 +73,10 @@ def place(packets: Iterable[tuple[int, bytes]], wav: Path, duration: float, end:
     return placed
 
 
-def _refuse_length(num_samples: int) -> None:
-    if num_samples > _MOST_SAMPLES:
-        hours = _MOST_SAMPLES // SAMPLE_RATE // 3600
+def _refuse_length(num_samples: int, most: int) -> None:
+    if num_samples > most:
         raise BadInputError(
-            f"the sound is longer than {hours} hours, or its timestamps or its sample rate are wrong",
+            f"the sound lasts longer than {most / SAMPLE_RATE / 3600:.1f} hours, as no such file can: timestamps or sample rate are wrong",
             remedy="write its container anew (ffmpeg -i MOVIE -map 0 -c copy NEW.mkv), or cut it into parts",
         )
 
