@@ -15,10 +15,12 @@ from pathlib import Path
 
 from reelscribe import confine
 
-MEMORY = 4 << 30
+_MIB = 1 << 20
+_CORES = os.cpu_count() or 1
+# A stereo track takes 200 MiB of addresses. Each thread adds its stack, and what the GNU C library reserves for it: up to 64 MiB.
+MEMORY = (4096 + 64 * _CORES) * _MIB
 # The thinnest sound in use, silence in FLAC at 8 kHz: nothing lasts longer than this many bytes a second allow.
 _BYTES_PER_S = 25
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,11 @@ def copying(size: int, duration: float) -> Limits:
 def encoding(size: int, duration: float, pixels: int) -> Limits:
     """For drawing on pictures of `pixels` and encoding them anew: at a hundredth of the speed it plays at, with all cores.
 
-    x264 and x265 hold dozens of pictures, each thread some of its own.
+    x264 and x265 hold dozens of pictures and have more threads than there are cores, each with pictures of its own.
     """
     clock_s = round(600 + 100 * believable(size, duration))
-    cpu_s = clock_s * (os.cpu_count() or 1)
-    return Limits(MEMORY + 1024 * pixels, cpu_s, clock_s, 16 * size + 1024 * _MIB)
+    memory = MEMORY + 192 * _MIB * _CORES + 1024 * pixels
+    return Limits(memory, clock_s * _CORES, clock_s, 16 * size + 1024 * _MIB)
 
 
 @contextmanager
