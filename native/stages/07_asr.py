@@ -5,7 +5,8 @@ The plan is written before decoding begins; every finished chunk is kept, and a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from reelscribe.device_manager import Device
 from reelscribe.errors import StageFailedError
 from reelscribe.schemas import (
     BiasWindows,
+    Chunk,
     DecodedChunk,
     Glossary,
     Media,
@@ -72,22 +74,31 @@ def engine(options: Options) -> Engine:
 
 
 def run(ctx: Ctx) -> None:
-    backend = choose(ctx.options)
-    require(backend, ctx.options)
-    refuse_marked_language(ctx, backend)
-    announce_draft(ctx, backend)
-    announce_model(ctx, backend)
-    announce_device(ctx, backend)
-    plan = plan_decoding(ctx, backend)
-    write_json(ctx.outputs.plan, plan)
-    # As it was stored, which is what a worker reads.
-    plan = read_json(ctx.outputs.plan, Plan)
-    decoded = list(decode(ctx, backend, plan))
+    backend = choose_backend(ctx)
+    plan = stored_plan(ctx, backend)
+    decoded = list(decode(ctx, backend, plan, plan.chunks))
     refuse_holes(plan, decoded)
     transcript = to_transcript(plan, decoded, backend, ctx.options)
     note_language(ctx, plan, decoded, transcript)
     note_words(ctx, transcript)
     write_json(ctx.outputs.transcript, transcript)
+
+
+def part(ctx: Ctx, name: str) -> None:
+    """for a workflow: `plan`, or `0-5`: decode these chunks of the plan that is there; a run without --part gathers them"""
+    backend = choose_backend(ctx)
+    if name == "plan":
+        stored_plan(ctx, backend)
+        return
+    plan = read_json(ctx.outputs.plan, Plan)
+    if [c.batches for c in plan.chunks] != [c.batches for c in plan_decoding(ctx, backend).chunks]:
+        # Another worker may be reading it, so it is not replaced; and the chunks of two plans would not fit together.
+        raise StageFailedError(
+            "the plan of this movie is another one on this machine than on the one that planned",
+            remedy="give all parts machines of one kind: name DEVICE and WHISPER_MODEL",
+        )
+    first, last = map(int, name.split("-"))
+    deque(decode(ctx, backend, plan, plan.chunks[first : last + 1]), maxlen=0)
 
 
 def check(options: Options, device: Device) -> str:
@@ -104,6 +115,17 @@ def check(options: Options, device: Device) -> str:
 
 
 # -- before decoding ----------------------------------------------------------------------------------------------------
+
+
+def choose_backend(ctx: Ctx) -> Backend:
+    """What decodes, with all that is to be said about it."""
+    backend = choose(ctx.options)
+    require(backend, ctx.options)
+    refuse_marked_language(ctx, backend)
+    announce_draft(ctx, backend)
+    announce_model(ctx, backend)
+    announce_device(ctx, backend)
+    return backend
 
 
 def refuse_marked_language(ctx: Ctx, backend: Backend) -> None:
@@ -163,23 +185,35 @@ def plan_decoding(ctx: Ctx, backend: Backend) -> Plan:
     return plan
 
 
+def stored_plan(ctx: Ctx, backend: Backend) -> Plan:
+    """The plan as it was stored, which is what a worker reads; chunks that are not of it are gone."""
+    write_json(ctx.outputs.plan, plan_decoding(ctx, backend))
+    plan = read_json(ctx.outputs.plan, Plan)
+    checkpoints_of(ctx, backend, plan).remove(every=ctx.forced)
+    return plan
+
+
 # -- decoding -----------------------------------------------------------------------------------------------------------
 
 
-def decode(ctx: Ctx, backend: Backend, plan: Plan) -> Iterator[DecodedChunk]:
-    """Every chunk of the plan, from its checkpoint where there is one."""
+def checkpoints_of(ctx: Ctx, backend: Backend, plan: Plan) -> Checkpoints:
+    """The decoded chunks of the movie directory."""
     found, good_enough = chunks_of(ctx.movie_dir), not ctx.options.retry_degraded
-    checkpoints = Checkpoints(found, plan, what_decides(ctx, backend), what_aligns(ctx), degraded=good_enough)
-    checkpoints.remove(every=ctx.forced)
-    kept = {chunk.id: found for chunk in plan.chunks if (found := checkpoints.read(chunk))}
+    return Checkpoints(found, plan, what_decides(ctx, backend), what_aligns(ctx), degraded=good_enough)
+
+
+def decode(ctx: Ctx, backend: Backend, plan: Plan, chunks: Sequence[Chunk]) -> Iterator[DecodedChunk]:
+    """The plan's `chunks`, each from its checkpoint where there is one."""
+    checkpoints = checkpoints_of(ctx, backend, plan)
+    kept = {chunk.id: found for chunk in chunks if (found := checkpoints.read(chunk))}
     ctx.note("chunks_reused", len(kept))
     if kept:
-        ctx.log.info("%d of %d chunks were decoded before", len(kept), len(plan.chunks))
-    to_do = [chunk for chunk in plan.chunks if chunk.id not in kept]
+        ctx.log.info("%d of %d chunks were decoded before", len(kept), len(chunks))
+    to_do = [chunk for chunk in chunks if chunk.id not in kept]
     load = to_load(backend, ctx.options, ctx.device, ctx.threads)
     with Decoding(ctx, load, plan, ctx.outputs.plan, to_do) as decoding, aligner_for(ctx, backend) as aligner:
         aligner.expect([window for done in kept.values() if checkpoints.is_aligned(done) for window in done.windows])
-        for chunk in plan.chunks:
+        for chunk in chunks:
             done = kept.get(chunk.id) or checkpoints.write(chunk, *decoding.chunk(chunk))
             if not checkpoints.is_aligned(done):
                 aligned = aligner.align(done.decoded.windows, plan.windows)
@@ -338,6 +372,7 @@ STAGE = Stage(
     models=models,
     redo=redo,
     helper=helper,
+    part=part,
 )
 
 if __name__ == "__main__":

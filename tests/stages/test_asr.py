@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import python_of
 
-from reelscribe import stage_table
+from reelscribe import lease, stage_table
 from reelscribe.schemas import Plan, Transcript
 from reelscribe.stage_table import ROOT
 
@@ -185,6 +185,55 @@ def test_only_chunks_that_a_change_concerns_are_decoded_again(run_stage, movie_d
     run_stage("asr", movie_dir, options=["--use-chunking=false"])
     assert notes(movie_dir)["chunks_reused"] == 0
     assert [path.name for path in (movie_dir / "transcription" / "chunks").iterdir()] == ["chunk_0000.json"]
+
+
+# -- parts, for a workflow ----------------------------------------------------------------------------------------------
+
+
+def parts_side_by_side(movie_dir, environment, *parts: str) -> list[int]:
+    """The exit codes of parts that run at once under one lease, as a workflow's jobs do."""
+    token = lease.acquire(movie_dir)
+    command = [python_of("asr"), stage_table.find("asr").script, "--movie-dir", movie_dir, *LONG]
+    try:
+        running = [
+            subprocess.Popen(
+                [*command, f"--part={part}"],
+                env={**environment, lease.TOKEN_VARIABLE: token},
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for part in parts
+        ]
+        return [one.wait(280) for one in running]
+    finally:
+        lease.release(movie_dir, token)
+
+
+def test_parts_decoded_side_by_side_are_gathered_to_the_same_bytes(run_stage, movie_dir, long_inputs, child_environment):
+    run_stage("asr", movie_dir, options=LONG)
+    kept = {path: path.read_bytes() for path in sorted((movie_dir / "transcription").rglob("*.json"))}
+    for path in [*kept, movie_dir / "manifests" / "07_asr.json"]:
+        path.unlink()
+
+    run_stage("asr", movie_dir, options=[*LONG, "--part=plan"])
+    assert [path.name for path in (movie_dir / "transcription").rglob("*.json")] == ["plan.json"]
+    assert parts_side_by_side(movie_dir, child_environment, "0-1", "2-2") == [0, 0]
+    assert not (movie_dir / "manifests" / "07_asr.json").exists()
+    run_stage("asr", movie_dir, options=LONG)
+    assert notes(movie_dir)["chunks_reused"] == 3
+    assert {path: path.read_bytes() for path in sorted((movie_dir / "transcription").rglob("*.json"))} == kept
+
+    # Once all is done, a part that comes late has nothing to do and touches nothing.
+    done = run_stage("asr", movie_dir, options=[*LONG, "--part=0-1"])
+    assert "up to date" in done.stderr
+
+
+def test_a_part_of_another_plan_is_refused_and_recorded(run_stage, movie_dir, long_inputs):
+    run_stage("asr", movie_dir, options=["--use-chunking=never", "--part=plan"])
+    refused = run_stage("asr", movie_dir, options=[*LONG, "--part=0-1"], check=False)
+    assert refused.returncode == 6
+    assert "the plan of this movie is another one" in refused.stderr
+    assert json.loads((movie_dir / "manifests" / "07_asr.json").read_text())["exit_code"] == 6
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------------

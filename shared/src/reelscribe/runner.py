@@ -59,6 +59,9 @@ def run_command_line(stage: AnyStage, arguments: Sequence[str]) -> int:
         job = Job(stage, movie, movie_dir, options, sources)
         logger.set_up(movie_dir / "logs" / f"{stage.row.key}.log", level=options.log_level)
         with lease.held(movie_dir), environments.in_use(stage.row.environments):
+            if args.part:
+                job.part(args.part)
+                return ExitCode.DONE
             record = job.run(force=args.force)
         if args.json:
             logger.result(json.dumps(record.model_dump(mode="json"), ensure_ascii=False))
@@ -97,6 +100,10 @@ def _parser(stage: AnyStage) -> argparse.ArgumentParser:
     parser.add_argument("--env", metavar="FILE", help="settings file of KEY=VALUE lines")
     parser.add_argument("--force", action="store_true", help="run even when up to date")
     parser.add_argument("--json", action="store_true", help="print the manifest instead of the outputs' paths")
+    if stage.part:
+        parser.add_argument("--part", metavar="NAME", help=(stage.part.__doc__ or "").strip())
+    else:
+        parser.set_defaults(part=None)
     parser.add_argument("--check", action="store_true", help="try this stage's engine with a moment of real work and say how it went")
     group = parser.add_argument_group("settings (command line > --env > DIR/job.env > environment > .env.pipeline)")
     known = settings.settings_of(stage.name, stage.options)
@@ -274,6 +281,27 @@ class Job:
         log.info("%s: done in %.1f s", self.stage.name, record.run.seconds)
         self.hashes.save()
         return record
+
+    def part(self, name: str) -> None:
+        """Do a part of what run() will find done. Only a failure is recorded, as others are at other parts."""
+        assert self.stage.part
+        self._remove_temporary_files()
+        record = self.pending()
+        if self.current(record):
+            logger.get().info("%s: up to date", self.stage.name)
+            return
+        previous = manifest.read(self.movie_dir, self.stage.row)
+        record.outputs = dict(previous.outputs) if previous else {}
+        record.device = _device(self.stage, self.options)
+        with self._recorded(record), scratch_folder(self.movie_dir):
+            ctx = self._context(record.device, record)
+            memory.cleanup()
+            try:
+                self.stage.part(ctx, name)
+            finally:
+                ctx.progress.close()
+        logger.get().info("%s, part %s: done", self.stage.name, name)
+        self.hashes.save()
 
     def _settings(self) -> list[settings.Setting]:
         return settings.settings_of(self.stage.name, self.stage.options)

@@ -43,7 +43,7 @@ _MOVIE = "<movie>"
 class StageFiles(BaseModel):
     """Base of a stage's Inputs and Outputs; its fields are made by artifact() or movie_file()."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 def artifact(pattern: str, *, schema: type[Document] | None = None, movie: bool = False) -> Any:
@@ -130,6 +130,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent). models(options): what it
     would use if it were there; native/pipeline.sh fetches what is missing, and stages look with models.locate(). redo(movie_dir,
     options): whether to run although all is up to date. helper(options): another environment, in which it starts processes of its own.
+    part(ctx, name): does the named part of the work for a workflow, which spreads a stage over machines; run() then finds it done.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     models: Callable[[Options], list[ModelNeed]] = _no_models
     redo: Callable[[Path, Options], bool] = _good_enough
     helper: Callable[[Options], str] = _no_helper
+    part: Callable[[Context[Options, Inputs, Outputs], str], None] | None = None
 
     @property
     def row(self) -> Row:

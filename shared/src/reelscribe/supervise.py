@@ -1,6 +1,6 @@
 """Run one stage and answer for it: process group, death with its parent, time and memory limits, retry on the CPU, exit code.
 
-    python -m reelscribe.supervise --movie-dir DIR --stage NAME --environment ENV --parent PID [--env FILE] [--force]
+    python -m reelscribe.supervise --movie-dir DIR --stage NAME [--environment ENV] --parent PID [--env FILE] [--force] [--part NAME]
 
 The stage's talk goes to stderr and logs/pipeline.log. The exit code is the stage's; a signal n that ended it gives 128 + n.
 """
@@ -37,15 +37,18 @@ _GRACE_S = 10.0
 
 
 class PipelineOptions(BaseModel):
-    """Limits of every stage."""
+    """Limits of every stage, and how native/workflow cuts one up."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     stage_timeout: int = option(
         0, env="STAGE_TIMEOUT", unit="s", ge=0, affects_output=False, help="a stage that runs longer is ended; 0: no limit"
     )
     stage_memory: int = option(
         0, env="STAGE_MEMORY", unit="MiB", ge=0, affects_output=False, help="a stage that takes more memory is ended; 0: no limit"
+    )
+    chunks_per_job: int = option(
+        6, env="CHUNKS_PER_JOB", ge=1, affects_output=False, help="chunks of asr that one job of native/workflow decodes"
     )
 
 
@@ -198,8 +201,10 @@ def supervise(args: argparse.Namespace) -> int:
         lease.working(movie_dir) if lease.inherited(movie_dir) else nullcontext(),
         lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, ""), lambda: lost.append(lease.lost_to_another(movie_dir))),
     ):
-        arguments = [str(python_of(args.environment)), str(row.script), "--movie-dir", str(movie_dir)]
+        python = python_of(args.environment or _environment(row, env_file, movie_dir))
+        arguments = [str(python), str(row.script), "--movie-dir", str(movie_dir)]
         arguments += ["--force"] if args.force else []
+        arguments += ["--part", args.part] if args.part else []
         attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping=stopping, lost=lost)
         code = attempt.run()
         crashed_on = _crashed_gpu(movie_dir, row, attempt)
@@ -217,6 +222,12 @@ def supervise(args: argparse.Namespace) -> int:
     if code:
         _record_end(movie_dir, row, attempt, code)
     return code
+
+
+def _environment(row: Row, env_file: Path | None, movie_dir: Path) -> str:
+    """The environment of the stage with its options in this movie directory."""
+    stage = load_contract(row)
+    return stage.environment(settings.resolve(stage.name, stage.options, settings.layers({}, env_file, movie_dir))[0])
 
 
 def _crashed_gpu(movie_dir: Path, row: Row, attempt: Attempt) -> str:
@@ -258,10 +269,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="reelscribe.supervise", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--movie-dir", required=True)
     parser.add_argument("--stage", required=True)
-    parser.add_argument("--environment", required=True)
+    parser.add_argument("--environment", help="default: the one that the stage's options ask for on this machine")
     parser.add_argument("--parent", type=int, default=os.getppid())
     parser.add_argument("--env")
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--part")
     logger.set_up()
     try:
         args: Any = parser.parse_args(arguments)
