@@ -407,15 +407,32 @@ cpu_lock() {
 
 # --- building ---------------------------------------------------------------------------------------------------------
 
+free_mb() { df -Pk "$VENVS" | awk 'NR == 2 { print int($4 / 1024) }'; }
+
+# require_space ENV TORCH : refuse what cannot fit, before anything is fetched. The first environment with a torch takes most;
+# the next ones share its files.
+require_space() {
+  local needed_mb=500 other shared=no
+  if [[ -n "$2" ]]; then
+    for other in "$VENVS"/*/"$STAMP"; do
+      if [[ -e "$other" ]] && grep -q "^torch=$2$" "$other"; then shared=yes; fi
+    done
+    if [[ "$shared" == no ]]; then
+      needed_mb=2500
+      if [[ "$2-$(uname -s)" == pypi-Linux ]]; then needed_mb=8000; fi # with CUDA's libraries
+    fi
+  fi
+  (($(free_mb) >= needed_mb)) || die 5 "$1 takes about $needed_mb MB and $(free_mb) MB are free in $VENVS: make room, then run it again"
+}
+
 # failed ENV REASON : say what still works and what to do, then end.
 failed() {
-  local kept="there was none before" code=6 free_mb
+  local kept="there was none before" code=6
   if [[ -x "$VENVS/$1/bin/python" ]]; then kept="the previous one is untouched"; fi
   say "$1 could not be built: $2; $kept"
-  free_mb="$(df -Pk "$VENVS" | awk 'NR == 2 { print int($4 / 1024) }')"
-  if grep -qiE 'no space left|os error 28|disk quota' "$LOG" 2>/dev/null || ((free_mb < 500)); then
+  if grep -qiE 'no space left|os error 28|disk quota' "$LOG" 2>/dev/null || (($(free_mb) < 500)); then
     code=5
-    say "remedy: $free_mb MB are free in $VENVS; make room (all environments take about 8 GB), then run it again"
+    say "remedy: $(free_mb) MB are free in $VENVS; make room (all environments take about 8 GB), then run it again"
   else
     say "remedy: see the message above; check the network and pip's index settings, then run: native/setup_venvs.sh $1"
   fi
@@ -475,6 +492,7 @@ build() {
     choose_torch
     torch="$TORCH"
   fi
+  require_space "$env" "$torch"
   if [[ "$torch" == cpu ]]; then
     cpu_lock "$lock" >"$new/lock.txt"
     lock="$new/lock.txt"

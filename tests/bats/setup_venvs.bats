@@ -127,6 +127,22 @@ UV
   [[ "$output" == *"make room"* ]]
 }
 
+@test "too little room: refused with exit code 5 before anything is fetched; the first torch takes most of it" {
+  stand_in df <<<'printf "head\ndisk 0 0 3072000 0%% /\n"'
+  stand_in uv <<'UV'
+case " $* " in *" sync "*) echo sync >>"$NOTES/syncs" ;; esac
+exec "$REAL_UV" "$@"
+UV
+  TORCH_BACKEND=pypi run -5 set_up asr
+  [[ "$output" == *"asr takes about 8000 MB and 3000 MB are free"* ]]
+  [ ! -e "$BATS_TEST_TMPDIR/syncs" ]
+  [ -z "$(leftovers)" ]
+  run -0 set_up core
+  stand_in df <<<'printf "head\ndisk 0 0 409600 0%% /\n"'
+  run -5 set_up demux
+  [[ "$output" == *"demux takes about 500 MB and 400 MB are free"* ]]
+}
+
 @test "TERM: stops at once, ends uv, leaves nothing, the previous environment works" {
   set_up core
   lock core apple 2.0
