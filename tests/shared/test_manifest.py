@@ -95,3 +95,10 @@ def test_a_text_digest_changes_with_any_of_the_files(tmp_path: Path) -> None:
     assert len(before) == 16
     two.write_text("c")
     assert manifest.text_digest(one, two, missing) != before
+
+
+def test_a_file_name_that_is_no_utf8_does_not_make_the_manifest_unreadable(tmp_path: Path) -> None:
+    manifest.write(tmp_path, ROW, a_manifest(facts={"file name": "a"}).model_copy(update={"facts": {"file name": "caf\udce9.mkv"}}))
+    found = manifest.read(tmp_path, ROW)
+    assert found
+    assert found.facts == {"file name": r"caf\udce9.mkv"}

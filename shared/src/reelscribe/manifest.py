@@ -117,17 +117,18 @@ def write(movie_dir: Path, row: Row, manifest: Manifest) -> None:
 
 
 def _redacted(value: Any) -> Any:
-    """The same JSON value with every text redacted."""
+    """The same JSON value with every text redacted, and readable again: the name of a file may hold bytes that are no UTF-8."""
     if isinstance(value, dict):
         return {key: _redacted(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_redacted(item) for item in value]
-    return logger.redact(value) if isinstance(value, str) else value
+    return logger.redact(value).encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
     """One digest of everything that decides a stage's output."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 @lru_cache
