@@ -173,13 +173,21 @@ attend() {
   return "$code"
 }
 
+# A file without a name for what a command says, so that nothing of it stays whenever we are killed: write to &3, read from &4.
+unnamed_file() {
+  local name
+  name=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
+  exec 3>"$name" 4<"$name"
+  rm -f "$name"
+}
+
 # Fetch the models that the stages would use and that are not there; what cannot be had does not end the run. `$@`: --resume DIR.
 fetch_models() {
-  local list code=0
-  list=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
-  fetch fetch "$@" >"$list" || code=$?
-  missing=$(cat "$list")
-  rm -f "$list"
+  local code=0
+  unnamed_file
+  fetch fetch "$@" >&3 || code=$?
+  missing=$(cat <&4)
+  exec 3>&- 4<&-
   return "$code"
 }
 
@@ -196,11 +204,11 @@ run_movie() { # --movie MOVIE or --resume DIR, further options of `reelscribe.cl
 
 # The same without a summary; the movie directory in `movie_dir`, nothing there when it could not be opened.
 work_on() {
-  local list code=0
-  list=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
-  run_movie --quiet "$@" >"$list" || code=$?
-  movie_dir=$(cat "$list")
-  rm -f "$list"
+  local code=0
+  unnamed_file
+  run_movie --quiet "$@" >&3 || code=$?
+  movie_dir=$(cat <&4)
+  exec 3>&- 4<&-
   return "$code"
 }
 
@@ -229,14 +237,14 @@ run_sample() { # MOVIE
 
 # The movies meant by the command line, in `found`.
 find_movies() {
-  local list movie code=0
-  list=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
-  core movies -- "${movies[@]}" >"$list" || code=$?
+  local movie code=0
+  unnamed_file
+  core movies -- "${movies[@]}" >&3 || code=$?
   found=()
   while IFS= read -r -d '' movie; do
     found+=("$movie")
-  done <"$list"
-  rm -f "$list"
+  done <&4
+  exec 3>&- 4<&-
   return "$code"
 }
 
