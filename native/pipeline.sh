@@ -177,7 +177,8 @@ attend() {
 unnamed_file() {
   local name
   name=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
-  exec 3>"$name" 4<"$name"
+  exec 3>"$name"
+  exec 4<"$name"
   rm -f "$name"
 }
 

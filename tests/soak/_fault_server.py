@@ -62,6 +62,7 @@ def run(main: Callable[[list[str]], int], arguments: list[str], said: str) -> in
 
 def serve(name: str) -> None:
     """Answer until there is no request left."""
+    sys.path.pop(0)  # our own folder, where a part may be called like a library
     answers = os.fdopen(os.dup(1), "w")
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")

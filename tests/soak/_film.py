@@ -73,6 +73,11 @@ class Film:
         """Remove a movie directory again."""
         shutil.rmtree(movie_dir.parent, ignore_errors=True)
 
+    def empty_scratch(self) -> None:
+        """What one try has left must not be found by the next."""
+        shutil.rmtree(self.scratch)
+        self.scratch.mkdir()
+
 
 def make_film(root: Path, stages: Sequence[str] = ()) -> Film:
     """The first seconds of the example with its cast, and the movie directory that one undisturbed run of `stages` makes of it."""
