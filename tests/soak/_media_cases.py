@@ -229,7 +229,7 @@ def texts() -> Iterator[Case]:
         yield rewritten(f"subtitles said to be {codec!r}", b"S_TEXT/UTF8", codec)
     for codec in ("ass", "webvtt"):
         yield tags(f"subtitles as {codec}", "-c:s", codec)
-    yield rewritten("subtitles that are no UTF-8", b"Hello there", b"\xff\xfeel\x1b[2J\0\x80", want=ACCEPTED)
+    yield rewritten("subtitles that are no UTF-8", b"Hello there", b"\xff\xfeel\x1b[2J\0\x80!", want=ACCEPTED)
     timed = ["-i", "{srt}", "-map", "0", "-map", "1", "-t", "3", "-c:a", "aac", "-c:s", "mov_text"]
 
     def timed_text(goods: Path, folder: Path) -> Path:

@@ -131,7 +131,9 @@ class Bench:
         (subtitles / "M.en.srt").write_text(SRT, encoding="utf-8")
         code, said, found = self._run("mux", movie)
         results = list(self.movie_dir.glob("M.subtitled.*"))
-        if code not in (0, 3) or len(results) != (code == 0):
+        # A copy that does not last as long as the headers said, or ends before a cue does, is refused as a failure of mux.
+        fine = code in (0, 3) or (code == 6 and "not as planned" in said)
+        if not fine or len(results) != (code == 0):
             found.append(f"mux: code {code}, {len(results)} results: {said.strip()[:300]!r}")
         return found
 
@@ -148,7 +150,7 @@ class Bench:
 
     def _pipeline(self, movie: Path) -> list[str]:
         """native/pipeline.sh as far as demux: the same promises."""
-        command = [b"native/pipeline.sh", b"--to", b"demux", b"--out", os.fsencode(self.work / "piped"), b"--", os.fsencode(movie)]
+        command = [b"native/pipeline.sh", b"--to", b"demux", b"--out", os.fsencode(self.work / "piped"), os.fsencode(movie)]
         code, said, found = self._call(command)
         if code not in (0, 3):
             found.append(f"code {code}: {said.strip()[:300]!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +25,15 @@ def num_samples(path: Path) -> int:
     except soundfile.LibsndfileError as error:
         raise BadInputError(f"{path.name} is no WAV file: {error}", remedy="run the stage demux again") from error
     there = (info.samplerate, info.channels, info.format, info.subtype)
-    if there not in [(SAMPLE_RATE, 1, form, "PCM_16") for form in ("WAV", "WAVEX")]:
+    if there != (SAMPLE_RATE, 1, "WAV", "PCM_16"):
         raise BadInputError(
             f"{path.name} is {info.format} of {info.samplerate} Hz, {info.channels} channels, {info.subtype}, not 16 kHz mono of 16 bits",
             remedy="run the stage demux again",
         )
+    with wave.open(str(path)) as f:
+        said = f.getnframes()
+    if said != info.frames:
+        raise BadInputError(f"{path.name} is damaged: {info.frames} of {said} samples are there", remedy="run the stage demux again")
     return int(info.frames)
 
 
