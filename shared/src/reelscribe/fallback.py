@@ -8,21 +8,25 @@ takes the process with it, and is answered by reelscribe.supervise.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from reelscribe import device_manager, logger, manifest, memory
 from reelscribe.errors import ExitCode, ReelscribeError
 from reelscribe.manifest import Manifest
-from reelscribe.stage import Context, Stage
+from reelscribe.stage import Context
+from reelscribe.stage_table import Row
 
 _LONGEST_REASON = 300
 
 
-def run(stage: Stage[Any, Any, Any], ctx: Context[Any, Any, Any], record: Manifest) -> None:
-    """`stage.run(ctx)`, on one device after the other; `record` is stored with the one that is at work."""
+def run(
+    work: Callable[[Context[Any, Any, Any]], None], row: Row, ctx: Context[Any, Any, Any], record: Manifest, *, store: bool = True
+) -> None:
+    """`work(ctx)` of the stage `row`, on one device after the other. `record` says which is at work, and is stored then if `store`."""
     while True:
         try:
-            stage.run(ctx)
+            work(ctx)
             return
         except Exception as error:
             if not _may_be_the_device(error, ctx):
@@ -31,11 +35,12 @@ def run(stage: Stage[Any, Any, Any], ctx: Context[Any, Any, Any], record: Manife
             logger.to_file("".join(traceback.format_exception(error)))
         # Behind the except block, which would keep the tensors of the failed attempt in memory.
         failed = ctx.device
-        ctx.device = device_manager.after(failed, stage.row, ctx.engine.kind, f"{failed.device} failed: {why}")
+        ctx.device = device_manager.after(failed, row, ctx.engine.kind, f"{failed.device} failed: {why}")
         ctx.fallback(f"device {failed.device} failed: {why}; once more on {ctx.device.device} ({ctx.device.compute})")
         ctx.added.clear()
         record.device = ctx.device
-        manifest.write(ctx.movie_dir, stage.row, record)
+        if store:
+            manifest.write(ctx.movie_dir, row, record)
         memory.cleanup()
 
 

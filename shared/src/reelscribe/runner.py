@@ -269,7 +269,7 @@ class Job:
             ctx.forced = force
             memory.cleanup()
             try:
-                fallback.run(self.stage, ctx, record)
+                fallback.run(self.stage.run, self.stage.row, ctx, record)
             finally:
                 ctx.progress.close()
             memory.cleanup()
@@ -284,12 +284,14 @@ class Job:
 
     def part(self, name: str) -> None:
         """Do a part of what run() will find done. Only a failure is recorded, as others are at other parts."""
-        assert self.stage.part
+        part = self.stage.part
+        assert part
         self._remove_temporary_files()
         record = self.pending()
         if self.current(record):
             logger.get().info("%s: up to date", self.stage.name)
             return
+        disk.require(self.stage.row, self.movie, self.movie_dir)
         previous = manifest.read(self.movie_dir, self.stage.row)
         record.outputs = dict(previous.outputs) if previous else {}
         record.device = _device(self.stage, self.options)
@@ -297,7 +299,7 @@ class Job:
             ctx = self._context(record.device, record)
             memory.cleanup()
             try:
-                self.stage.part(ctx, name)
+                fallback.run(lambda ctx: part(ctx, name), self.stage.row, ctx, record, store=False)
             finally:
                 ctx.progress.close()
         logger.get().info("%s, part %s: done", self.stage.name, name)
