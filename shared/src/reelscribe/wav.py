@@ -39,7 +39,7 @@ def _said(path: Path) -> int:
     """The number of samples in the header, which libsndfile mends in silence; -1 where it is one that demux never writes."""
     try:
         with wave.open(str(path)) as f:
-            return f.getnframes()
+            return int(f.getnframes())
     except (wave.Error, EOFError):
         return -1
 
