@@ -49,9 +49,18 @@ class Bounded(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """See HTTPAdapter."""
         request.headers["Accept-Encoding"] = "identity"
+        given_up = threading.Event()
+
+        def ask() -> requests.Response:
+            response = super(Bounded, self).send(request, *args, **options)
+            if given_up.is_set():
+                response.close()
+            return response
+
         try:
-            return within(self.limits.head_s, lambda: super(Bounded, self).send(request, *args, **options))
+            return within(self.limits.head_s, ask)
         except TimeoutError as error:
+            given_up.set()
             raise requests.ReadTimeout(f"no answer within {self.limits.head_s:g} s", request=request) from error
 
     def build_response(self, request: requests.PreparedRequest, raw: Any) -> requests.Response:
@@ -65,10 +74,12 @@ class Bounded(HTTPAdapter):
         while block := raw.read1(_BLOCK, decode_content=False):
             arrived += len(block)
             if arrived > limits.max_bytes:
+                raw.close()
                 raise TooLargeError(f"more than {limits.max_bytes} bytes")
             if limits.piece and arrived - seen >= limits.piece:
                 seen, end = arrived, time.monotonic() + limits.body_s
             if time.monotonic() > end:
+                raw.close()
                 raise TooSlowError(f"{arrived - seen} bytes in {limits.body_s:g} s")
             yield block
 
