@@ -5,11 +5,16 @@ The short form of tests/soak/faults.py: some changes of the quick stages. `tests
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
+from reelscribe import stage_table
 from reelscribe.stage_table import ROOT
+from reelscribe.supervise import Attempt, PipelineOptions
 
 sys.path.append(str(ROOT / "tests" / "soak"))
 import faults
@@ -27,8 +32,17 @@ def test_a_change_that_fails_is_said_and_loses_nothing(tmp_path, measured) -> No
     assert tally.failures == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_stage_goes_on_though_its_talk_cannot_be_kept(capsys) -> None:
+    with open("/dev/full", "ab", buffering=0) as log:
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            log.write(b"a line")
+        Attempt(stage_table.load()[0], [], {}, os.getpid(), PipelineOptions(), log)._talk(b"a line\n")
+    assert capsys.readouterr().err == "a line\n"
+
+
 def test_a_program_that_hides_a_failure_or_half_writes_is_found(tmp_path) -> None:
-    kind = faults.Kind("ENOSPC", 28, (0, 5))
+    kind = faults.Kind("ENOSPC", errno.ENOSPC, (0, 5))
     assert list(faults.wrong_end(kind, 0, "")) == []
     assert list(faults.wrong_end(kind, 5, "  error: no space\n  → free some")) == []
     assert "ends with 1" in next(faults.wrong_end(kind, 1, "Traceback (most recent call last):"))

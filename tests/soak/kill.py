@@ -127,7 +127,7 @@ def role_of(process: psutil.Process, family: dict[int, psutil.Process]) -> str:
     text = " ".join(command)
     if "reelscribe.supervise" in text and "sh" not in Path(command[0]).name:
         return "supervisor"
-    if "reelscribe.orchestrate" in text or any(part.endswith("/pipeline.sh") for part in command):
+    if "reelscribe.cli run" in text or any(part.endswith("/pipeline.sh") for part in command):
         return "orchestrator"
     scripts = {row.script.name for row in stage_table.load()}
     if any(Path(part).name in scripts for part in command):
