@@ -182,12 +182,16 @@ unnamed_file() {
   rm -f "$name"
 }
 
-# Fetch the models that the stages would use and that are not there; what cannot be had does not end the run. `$@`: --resume DIR.
-fetch_models() {
-  local code=0
+# What comes before the first movie: which they are, in `found`, and the models that the stages would use and that are not there. One that
+# cannot be had does not end the run. `$@`: --resume DIR or -- MOVIE…
+prepare() {
+  local movie="" code=0
   unnamed_file
   fetch fetch "$@" >&3 || code=$?
-  missing=$(cat <&4)
+  while IFS= read -r -d '' movie; do
+    found+=("$movie")
+  done <&4
+  missing=${movie%$'\n'} # after the last movie
   exec 3>&- 4<&-
   return "$code"
 }
@@ -236,19 +240,6 @@ run_sample() { # MOVIE
   return "$code"
 }
 
-# The movies meant by the command line, in `found`.
-find_movies() {
-  local movie code=0
-  unnamed_file
-  core movies -- "${movies[@]}" >&3 || code=$?
-  found=()
-  while IFS= read -r -d '' movie; do
-    found+=("$movie")
-  done <&4
-  exec 3>&- 4<&-
-  return "$code"
-}
-
 run_all() {
   local movie failed=() first_code=0 code
   for movie in "${found[@]}"; do
@@ -283,7 +274,7 @@ review() {
   exec "$native/venvs/core/bin/python" -m reelscribe.review --out "$out" ${serving[@]+"${serving[@]}"} -- "$resume" </dev/null
 }
 
-dry_run() { # --movie MOVIE or --resume DIR
+dry_run() { # -- MOVIE… or --resume DIR
   core dry-run --out "$out" ${job[@]+"${job[@]}"} ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} \
     ${force:+"$force"} ${json:+"$json"} "$@"
 }
@@ -296,7 +287,7 @@ check_sample() {
 }
 
 main() {
-  local found=() movie code=0
+  local found=() code=0
   parse "$@"
   [ -z "$sample" ] || check_sample
   if [ "$mode" = doctor ]; then
@@ -312,23 +303,20 @@ main() {
   trap on_signal INT TERM HUP
   attend "$native/setup_venvs.sh" --watch $$ core
   [ -z "$sample" ] || sample=$(core sample-length "--length=$sample")
-  [ "$mode" = prefetch ] || [ -n "$resume" ] || find_movies
   case $mode in
     prefetch) fetch prefetch ${json:+"$json"} ${resume:+--resume "$resume"} ;;
     corrections) corrections ;;
     review) review ;;
     status) core show --movie-dir "$resume" --out "$out" ${json:+"$json"} ;;
     dry-run)
-      [ -z "$resume" ] || dry_run --resume "$resume"
-      for movie in ${found[@]+"${found[@]}"}; do
-        dry_run --movie "$movie"
-      done
+      if [ -n "$resume" ]; then dry_run --resume "$resume"; else dry_run -- "${movies[@]}"; fi
       ;;
     run)
-      fetch_models ${resume:+--resume "$resume"}
       if [ -n "$resume" ]; then
+        prepare --resume "$resume"
         run_movie --resume "$resume" || code=$?
       else
+        prepare -- "${movies[@]}"
         run_all || code=$?
       fi
       [ -z "$missing" ] || say "$missing"

@@ -21,11 +21,6 @@ from reelscribe.stage import load_contract, load_contracts
 from reelscribe.stage_table import NATIVE
 
 
-def movies(args: argparse.Namespace) -> None:
-    """The movies meant by the names given, NUL after each."""
-    sys.stdout.write("".join(f"{movie}\0" for movie in jobs.movies(args.names)))
-
-
 def _job(args: argparse.Namespace) -> tuple[Path | None, Path, dict[str, str]]:
     """The resumed movie directory or None, the movie, and what the job keeps. Everything that can be refused is refused here."""
     resumed, kept = _kept(args)
@@ -45,14 +40,16 @@ def _env_file(args: argparse.Namespace) -> Path | None:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Fetch what the selected stages need; a line for each model that is missing after that.
+    """The movies meant by the names given, NUL after each; then what is needed is fetched, and a line tells each model that is missing.
 
     Raises MissingToolError for a folder: somebody named it, and would rather hear of it now than find a draft in the morning.
     """
+    movies = jobs.movies(args.movies)
     outcome = _provide(args)
     for need, why in outcome.missing:
         if need.is_folder:
             raise MissingToolError(f"{need.repo} ({need.purpose}): {why.message}", remedy=why.remedy or "correct the path of the model")
+    sys.stdout.write("".join(f"{movie}\0" for movie in movies))
     for line in outcome.lines():
         logger.result(line)
 
@@ -205,7 +202,13 @@ def show_sample(args: argparse.Namespace) -> None:
 
 
 def dry_run(args: argparse.Namespace) -> None:
-    """What would be done, as a table or as JSON; nothing is written."""
+    """What would be done, as a table or as JSON for each movie; nothing is written."""
+    for movie in [None] if args.resume else jobs.movies(args.movies):
+        args.movie = movie
+        _dry_run(args)
+
+
+def _dry_run(args: argparse.Namespace) -> None:
     resumed, movie, kept = _job(args)
     movie_dir = resumed or jobs.locate(movie, Path(args.out).absolute())
     decided = status.would_run(status.entries(movie_dir, movie, kept), [row.name for row in _selected(args)], args.force)
@@ -242,7 +245,6 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument(option)
         return one
 
-    command("movies", movies).add_argument("names", nargs="+")
     running = command("run", run, "--movie", "--resume", "--env")
     opening = command("open", open_job, "--movie", "--resume", "--env")
     for one in (running, opening):
@@ -252,8 +254,10 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--jobs", type=_jobs, default=0)
     running.add_argument("--seed", type=int, help="stages that may begin do so in an order that this draws; for tests")
     running.add_argument("--quiet", action="store_true")
-    dry = command("dry-run", dry_run, "--movie", "--resume", "--env")
+    dry = command("dry-run", dry_run, "--resume", "--env")
     fetching = command("fetch", fetch, "--resume", "--env")
+    for one in (dry, fetching):
+        one.add_argument("movies", nargs="*")
     fetching_only = command("prefetch", prefetch, "--resume", "--env")
     for one in (fetching, fetching_only):
         one.add_argument("--parent", type=int)

@@ -23,7 +23,7 @@ WordNumber = Annotated[int, Field(ge=0, le=_MOST_WORDS)]
 class Artifact(BaseModel):
     """Base of every JSON schema here."""
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Document(Artifact):

@@ -33,6 +33,8 @@ from reelscribe.stage import load_contract, load_contracts
 from reelscribe.stage_table import NATIVE, Row, find
 
 _TICK_S = 0.2
+# Adding up a stage and its children looks at every process of the machine: at each tick that took 2 % of a core.
+_LOOK_EVERY_S = 1.0
 _GRACE_S = 10.0
 
 
@@ -65,6 +67,8 @@ class Attempt:
     why: str = ""
     code: int = 0
     peak_rss_mb: int = 0
+    rss_mb: int = 0
+    look_at: float = 0.0
     stopping: list[int] = field(default_factory=list)
     lost: list[BusyError] = field(default_factory=list)
 
@@ -129,17 +133,19 @@ class Attempt:
             sys.stderr.flush()
 
     def _reason_to_stop(self, pid: int, started: float) -> str:
-        self.peak_rss_mb = max(self.peak_rss_mb, rss_mb := _tree_rss_mb(pid))
+        if (now := time.monotonic()) >= self.look_at:
+            self.look_at, self.rss_mb = now + _LOOK_EVERY_S, _tree_rss_mb(pid)
+            self.peak_rss_mb = max(self.peak_rss_mb, self.rss_mb)
         if self.lost:
             return self.lost[0].message
         if self.stopping:
             return "interrupted"
         if os.getppid() != self.parent:
             return "the orchestrator is gone"
-        if self.limits.stage_timeout and time.monotonic() - started > self.limits.stage_timeout:
+        if self.limits.stage_timeout and now - started > self.limits.stage_timeout:
             return f"ran longer than STAGE_TIMEOUT={self.limits.stage_timeout} s"
-        if self.limits.stage_memory and rss_mb > self.limits.stage_memory:
-            return f"took {rss_mb} MiB, more than STAGE_MEMORY={self.limits.stage_memory} MiB"
+        if self.limits.stage_memory and self.rss_mb > self.limits.stage_memory:
+            return f"took {self.rss_mb} MiB, more than STAGE_MEMORY={self.limits.stage_memory} MiB"
         return ""
 
 
