@@ -2,7 +2,8 @@
 
 A try is a size. Each run must end with exit 5 and a remedy or with the result; none may fill the disk in the middle of a stage, leave a
 temporary file or lose what was done. The last one, with room enough, must make the bytes of a run that had all the room from the start.
-Then what every stage really took of the disk is compared with what was asked for.
+Then every stage runs alone on a disk with a little less than what it asks for, and with that and no more; and what each really took of the
+disk is compared with what was asked for.
 """
 
 from __future__ import annotations
@@ -73,6 +74,24 @@ def steps(tally: Tally, film: Film, count: int, least: int, most: int) -> None:
         tally.add("with room enough", [*differences(movie_dir, wanted)] if code == 0 else [f"ended with {code}: {said[-500:]}"])
 
 
+def one_by_one(tally: Tally, film: Film) -> None:
+    """Every stage alone: refused where a little less than it asks for is free, and done where it is that and no more."""
+    out = film.root / "tight"
+    movie_dir = out / film.movie.stem
+    with small_disk(out, 4 * MIB):
+        for row in stage_table.load():
+            if film.stages and row.name not in film.stages:
+                continue
+            used = sum(path.stat().st_blocks * 512 for path in out.rglob("*"))
+            need = disk.need(row, film.movie, movie_dir)
+            for spare, wanted in ((-MIB // 8, 5), (MIB // 4, 0)):
+                grow(out, used + need + spare)
+                code, said = run(film, film.pipeline("--out", out, "--only", row.name, film.movie))
+                problems = [] if code == wanted else [f"ended with {code} instead of {wanted}: {said[-500:]}"]
+                tally.add(f"{row.name} with {spare / MIB:+.2f} MiB", [*problems, *complaints(code, said)])
+        tally.add("the tight disk's film", list(differences(movie_dir, files_of(film.reference))))
+
+
 def complaints(code: int, said: str) -> Iterator[str]:
     """What is wrong with how a run on a small disk ended."""
     if code not in (0, 5):
@@ -119,6 +138,7 @@ def soak(tally: Tally, count: int, seed: int, stages: Sequence[str] = ()) -> Non
         film = make_film(Path(name).resolve() / "film", stages)
         needed = sum(path.stat().st_size for path in film.reference.rglob("*") if path.is_file())
         steps(tally, film, count, 256 << 10, needed + 16 * MIB)
+        one_by_one(tally, film)
         estimates(tally, film.reference, film.movie)
         shutil.rmtree(film.root)
 
