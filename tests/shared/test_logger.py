@@ -56,6 +56,16 @@ def test_results_go_to_stdout_and_nothing_else_does(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "out/A_Movie\n"
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    ["a key/+", " a key/+\n", "a%20key/%2B", "a%20key%2F%2B", "a+key%2F%2B", "YSBrZXkvKw==", "b' a key/+\\n'", '{"key": " a key/+\\n"}'],
+)
+def test_a_secret_is_known_as_libraries_spell_it(spelt: str) -> None:
+    logger.keep_secret(" a key/+\n")
+    assert "***" in logger.redact(f"error: {spelt}!")
+    assert "key/" not in logger.redact(spelt) and "key%2F" not in logger.redact(spelt)
+
+
 def test_secrets_show_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = logger.set_up(tmp_path / "a.log")
     logger.keep_secret("hunter22")

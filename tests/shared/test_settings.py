@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -271,3 +272,46 @@ def test_options_are_frozen_and_know_no_strangers() -> None:
         resolved().beam = 3  # type: ignore[misc]
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         Tiny(colour="red")  # type: ignore[call-arg]
+
+
+# -- files with secrets -------------------------------------------------------------------------------------------------
+
+SECRET = "hunter22-and-more"
+
+
+def secret_file(path: Path, mode: int, text: str = f"TOKEN={SECRET}\n") -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_secret_is_taken_from_a_file_that_nobody_else_may_read(tmp_path: Path, mode: int) -> None:
+    path = secret_file(tmp_path / "my.env", mode)
+    options, sources = resolve("tiny", Tiny, layers({}, path, None))
+    assert options.token is not None and options.token.get_secret_value() == SECRET
+    assert sources["token"] == "my.env"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o601])
+@pytest.mark.parametrize("name", ["my own.env", "film/job.env"])
+def test_a_secret_in_a_file_of_others_is_refused_with_what_mends_it(tmp_path: Path, mode: int, name: str) -> None:
+    path = secret_file(tmp_path / name, mode)
+    found = layers({}, path, None) if path.name != "job.env" else layers({}, None, path.parent)
+    with pytest.raises(UsageError) as caught:
+        resolve("tiny", Tiny, found)
+    assert caught.value.remedy == f"chmod 600 {shlex.quote(str(path))}"
+    assert f"{mode:04o}" in caught.value.message and SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_files_without_a_secret_may_be_read_by_anybody(tmp_path: Path) -> None:
+    path = secret_file(tmp_path / "my.env", 0o644, "TOKEN=\nBEAM=3\n")
+    assert resolve("tiny", Tiny, layers({}, path, None))[0].token is None
+
+
+def test_a_password_in_an_address_is_in_no_error() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve("tiny", Tiny, [("environment", {"BEAM": "https://me:hunter2@example.org"})])
+    assert "https://***@example.org" in str(caught.value) and "hunter2" not in str(caught.value)
