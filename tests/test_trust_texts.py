@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from reelscribe import lease, manifest, reviewed, stage_table
 from reelscribe.artifacts import read_json, refuse_strangers, write_json
+from reelscribe.edits import Edits
 from reelscribe.errors import BadInputError, NewerSchemaError, ReelscribeError
 from reelscribe.evaluate.references import Reference
-from reelscribe.schemas import Document, Glossary, Media, Speakers, Track, Transcript
+from reelscribe.schemas import Document, Glossary, Media, Reviewed, Speakers, Track, Transcript
 from reelscribe.settings import read_env_file
 from reelscribe.stage import file_fields, load_contracts
 
@@ -29,20 +30,23 @@ sys.path[:0] = [str(TESTS), str(TESTS / "soak")]
 
 import schema_record  # noqa: E402
 import texts  # noqa: E402
-from _text_movie import Movie, make  # noqa: E402
+from _text_movie import EDIT, REVIEWED, Movie, make  # noqa: E402
 
 OLDER = TESTS / "data" / "older" / "Station"
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def of_the_contracts() -> dict[str, type[Document]]:
-    """The JSON files of the older movie directory and what they are."""
+def known_files() -> dict[str, tuple[type[Document], bytes]]:
+    """The JSON files of the older movie directory and of its user: what they are and what they hold."""
     fields = [field for stage in load_contracts() for field in file_fields(stage.outputs) if field.schema]
     found = {str(path.relative_to(OLDER)): field.schema for field in fields for path in field.matches(OLDER) if field.schema}
-    return found | {f"manifests/{row.key}.json": manifest.Manifest for row in stage_table.load()}
+    found |= {f"manifests/{row.key}.json": manifest.Manifest for row in stage_table.load()}
+    decisions = {"reviewed.json": (Reviewed, REVIEWED), "edits.json": (Edits, {"edits": [EDIT], "names": []})}
+    of_the_user = {name: (kind, json.dumps(content).encode()) for name, (kind, content) in decisions.items()}
+    return {name: (kind, (OLDER / name).read_bytes()) for name, kind in found.items()} | of_the_user
 
 
-FILES = of_the_contracts()
+FILES = known_files()
 
 
 # -- whatever a file holds ----------------------------------------------------------------------------------------------
@@ -63,15 +67,16 @@ def edited(content: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
 @given(name=st.sampled_from(sorted(FILES)), edits=EDITS)
 def test_a_damaged_file_is_read_or_refused_with_words(tmp_path_factory: Any, name: str, edits: list[tuple[float, int, bytes]]) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.json"
-    path.write_bytes(edited((OLDER / name).read_bytes(), edits))
+    kind, content = FILES[name]
+    path.write_bytes(edited(content, edits))
     try:
-        found = read_json(path, FILES[name])
+        found = read_json(path, kind)
     except BadInputError as error:
         assert error.remedy
         assert len(error.message) < 600
     else:
         write_json(path, found)
-        assert isinstance(read_json(path, FILES[name]), FILES[name]), "what was believed can be stored, and read again"
+        assert isinstance(read_json(path, kind), kind), "what was believed can be stored, and read again"
 
 
 SETTINGS = [b"A=", b"B='", b"x\n", b"\x00", b"\xff", b"#", b'"', b"export ", b"\\"]

@@ -26,8 +26,8 @@ _ANSWER = {"id": 7, "title": "Station", "credits": {"cast": [{"name": "A. Player
 _GLOSSARY = "Kathryn\nsteven => Stephen\n!Hope\n00:00:01-00:00:09 Platform Four\n"
 _SRT = "1\n00:00:01,000 --> 00:00:03,000\nWhere were you, Stephen?\n"
 _CORRECTION = {"segment": 0, "first": 0, "last": 0, "start": 0, "end": 1, "old": "a", "new": "b", "heard": "a", "written": "b", "rule": "x"}
-_REVIEWED = {"accepted": [], "undone": [{"id": "1", **_CORRECTION, "scores": {}}], "lines": ["!Nobody"]}
-_EDIT = {"id": "e1", "start": 1.0, "end": 2.0, "heard": ["where"], "heard_start": 1.0, "was": "where", "text": "Where"}
+REVIEWED = {"accepted": [], "undone": [{"id": "1", **_CORRECTION, "scores": {}}], "lines": ["!Nobody"]}
+EDIT = {"id": "e1", "start": 1.0, "end": 2.0, "heard": ["where"], "heard_start": 1.0, "was": "where", "text": "Where"}
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def make(root: Path, *, given: Path | None = None) -> Movie:
     slow = ("pyannote-vad", "diarization", "asr")
     _run_stages(movie, [row.name for row in stage_table.load() if not (given and row.name in slow)])
     # What users and reviews leave there, followed once.
-    (movie.dir / "corrected" / "reviewed.json").write_text(json.dumps(_REVIEWED), encoding="utf-8")
-    (movie.dir / "corrected" / "edits.json").write_text(json.dumps({"edits": [_EDIT], "names": []}), encoding="utf-8")
+    (movie.dir / "corrected" / "reviewed.json").write_text(json.dumps(REVIEWED), encoding="utf-8")
+    (movie.dir / "corrected" / "edits.json").write_text(json.dumps({"edits": [EDIT], "names": []}), encoding="utf-8")
     _run_stages(movie, ["post-ner", "subtitle-gen", "mux"])
     return movie
 

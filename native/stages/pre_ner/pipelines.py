@@ -49,7 +49,7 @@ def _trained(meta: Path) -> Trained | None:
         if "ner" not in said["pipeline"]:
             return None
         return Trained(said["lang"], f"{said['lang']}_{said['name']}", said["version"], meta.parent)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
