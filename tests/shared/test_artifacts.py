@@ -139,9 +139,11 @@ def test_what_a_process_that_is_gone_has_left_is_abandoned(tmp_path: Path) -> No
     os.utime(mine, (0, 0))
     assert artifacts.is_abandoned(mine), "our number, but we began later"
     ended = subprocess.Popen(["true"])
-    ended.wait()
     gone = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-")
     gone.touch()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert artifacts.is_abandoned(gone), "a zombie writes no more"
+    ended.wait()
     assert artifacts.is_abandoned(gone)
     for name in (".tmp-1.json", ".tmp-abc", ".tmp-x-99999999999999-y"):
         (tmp_path / name).touch()

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from reelscribe import lease
+from reelscribe import artifacts, lease
 from reelscribe.errors import BusyError, ExitCode
 
 HOLD = "import sys, time; from pathlib import Path; from reelscribe import lease; {}; print('held', flush=True); time.sleep(60)"
@@ -70,6 +70,17 @@ def test_a_second_run_is_refused_and_told_who_holds_it(holder: subprocess.Popen[
     assert caught.value.code is ExitCode.BUSY == 7
     with pytest.raises(BusyError), lease.held(movie_dir):
         pytest.fail("it was entered")
+
+
+def test_whoever_takes_it_removes_what_killed_runs_had_not_finished(movie_dir: Path) -> None:
+    (movie_dir / "audio" / ".tmp-1").mkdir(parents=True)
+    for name in (".tmp-1.env", "audio/.tmp-1/x.wav", "audio/audio.wav"):
+        (movie_dir / name).write_text("half")
+    mine = artifacts.temporary_path(movie_dir, ".json")
+    mine.write_text("being written")
+    lease.acquire(movie_dir)
+    assert [*movie_dir.rglob(".tmp-*")] == [mine]
+    assert (movie_dir / "audio" / "audio.wav").exists()
 
 
 @pytest.mark.parametrize("reaped", [True, False], ids=["gone", "zombie"])

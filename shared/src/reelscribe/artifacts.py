@@ -137,12 +137,21 @@ def is_abandoned(temporary: Path) -> bool:
         written = temporary.lstat().st_mtime
         if host != _here():
             return time.time() - written > _DAY_S
+        writer = psutil.Process(int(pid))
         # One that began after the last writing has only the number in common; a second, as clocks on Linux are no finer.
-        return psutil.Process(int(pid)).create_time() > written + 1
+        return writer.status() == psutil.STATUS_ZOMBIE or writer.create_time() > written + 1
     except psutil.Error:
         return True
     except FileNotFoundError:
         return False
+
+
+def remove_abandoned(movie_dir: Path) -> None:
+    """Remove what killed processes had not finished."""
+    for path in list(movie_dir.rglob(f"{TEMPORARY_PREFIX}*")):
+        if is_abandoned(path):
+            with suppress(OSError):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 @contextmanager

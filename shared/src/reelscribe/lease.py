@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe import logger
-from reelscribe.artifacts import write_errors, write_json
+from reelscribe.artifacts import remove_abandoned, write_errors, write_json
 from reelscribe.errors import BadInputError, BusyError, ExitCode, StageFailedError
 
 TOKEN_VARIABLE = "REELSCRIBE_LEASE"
@@ -198,6 +198,7 @@ def _acquire(movie_dir: Path, pid: int) -> str:
     token, now = secrets.token_hex(16), time.time()
     here = {"host": socket.gethostname(), "machine": _machine(), "pid": pid, "started": _started(pid)}
     write_json(movie_dir / _FILE, {**here, "token": token, "since": now, "heartbeat": now})
+    remove_abandoned(movie_dir)
     return token
 
 

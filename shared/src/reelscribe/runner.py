@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
@@ -21,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from reelscribe import device_manager, disk, environments, fallback, lease, logger, manifest, memory, network, process, settings, trust
-from reelscribe.artifacts import TEMPORARY_PREFIX, HashCache, is_abandoned, refusal, refuse_strangers, refuse_unreachable, scratch_folder
+from reelscribe.artifacts import HashCache, refusal, refuse_strangers, refuse_unreachable, remove_abandoned, scratch_folder
 from reelscribe.device_manager import Device
 from reelscribe.errors import BadInputError, ExitCode, ReelscribeError, StageFailedError, UsageError
 from reelscribe.manifest import Engine, FileRecord, Manifest, OptionRecord, Run
@@ -250,7 +249,7 @@ class Job:
     def run(self, *, force: bool) -> Manifest:
         """Run unless up to date, and return the manifest. Raises ReelscribeError, KeyboardInterrupt."""
         log = logger.get()
-        self._remove_temporary_files()
+        remove_abandoned(self.movie_dir)
         record = self.pending()
         before = self.current(record)
         if before and not force:
@@ -286,7 +285,7 @@ class Job:
         """Do a part of what run() will find done. Only a failure is recorded, as others are at other parts."""
         part = self.stage.part
         assert part
-        self._remove_temporary_files()
+        remove_abandoned(self.movie_dir)
         record = self.pending()
         if self.current(record):
             logger.get().info("%s: up to date", self.stage.name)
@@ -337,11 +336,6 @@ class Job:
         for name, file in before.outputs.items():
             if self._output_digest(self.movie_dir / name) != file.sha256:
                 logger.get().info("%s: %s was edited since; the edit is kept", self.stage.name, name)
-
-    def _remove_temporary_files(self) -> None:
-        """What a killed run left."""
-        for path in filter(is_abandoned, self.movie_dir.rglob(f"{TEMPORARY_PREFIX}*")):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _context(self, device: Device, record: Manifest) -> Context[Any, Any, Any]:
         context = Context(
