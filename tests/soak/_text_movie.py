@@ -75,10 +75,10 @@ class Movie:
         """Of its children."""
         return child_environment(self.root / "home") | {"TMDB_CACHE_DIR": str(self.root / "cache")}
 
-    def run(self, name: str, *options: str, limit_s: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run it to its end. Raises TimeoutExpired."""
+    def run(self, name: str, *options: str, limit_s: float = 600, processor_s: int = 600) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; more than `processor_s` of a processor end it with SIGXCPU. Raises TimeoutExpired."""
         return subprocess.run(
-            ["nice", "-n", "10", *self.command(name, *options)],
+            ["sh", "-c", 'ulimit -t "$0" && exec nice -n 10 "$@"', str(processor_s), *self.command(name, *options)],
             cwd=self.root,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
