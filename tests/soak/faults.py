@@ -213,11 +213,13 @@ class Sweep:
         yield from false_claims(movie_dir, self.film.movie)
 
     def _after(self, kind: Kind) -> list[str]:
-        """What is wrong after a run that nothing disturbed."""
+        """What is wrong after a run that nothing disturbed. What the report left unfinished, whoever opens the directory removes."""
         movie_dir = self.server.movie_dir
-        problems = [*differences(movie_dir, self.wanted), *false_claims(movie_dir, self.film.movie)]
-        if self.server.name != "open":  # which leaves the lease to the process it was asked for
-            problems += leftovers(self.film, movie_dir)
+        found = differences(movie_dir, self.wanted)
+        problems = [p for p in found if self.server.name != "report" or ".tmp-" not in p]
+        problems += false_claims(movie_dir, self.film.movie)
+        if self.server.name != "report":  # `open` leaves the lease to the process that it was asked for
+            problems += [p for p in leftovers(self.film, movie_dir) if self.stage or "lease" not in p]
         if self.stage and json.loads(path_of(movie_dir, stage_table.find(self.stage)).read_text(encoding="utf-8"))["status"] != "done":
             problems.append(f"{self.stage} is not done")
         return problems
