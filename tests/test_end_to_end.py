@@ -190,6 +190,28 @@ def test_the_same_bytes_come_out_again(station: Station) -> None:
     assert [name for name, content in station.products().items() if content != before[name]] == []
 
 
+def test_one_after_the_other_or_side_by_side_in_any_order_the_bytes_are_the_same(station: Station, tmp_path: Path) -> None:
+    """The tiny Whisper and the aligner: what could differ with the threads that other stages leave it."""
+    made = {}
+    for name, how in {"in order": ["--jobs=1"], "side by side": ["--jobs=4", "--seed=7"], "otherwise": ["--jobs=4", "--seed=8"]}.items():
+        command = [str(python_of("core")), "-m", "reelscribe.cli", "run", "--movie", str(EXAMPLE), "--out", str(tmp_path / name), *how]
+        command += ["--env", str(ROOT / "examples" / "station.env")]
+        done = subprocess.run(command, cwd=tmp_path, env=station.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        made[name] = outputs(tmp_path / name / "station")
+    assert {"audio/audio.wav", "vad/segmentation.npz", "diarization/diarization.rttm", "station.subtitled.mp4"} <= set(made["in order"])
+    for name in ("side by side", "otherwise"):
+        assert set(made[name]) == set(made["in order"])
+        assert [file for file, content in made[name].items() if content != made["in order"][file]] == []
+
+
+def outputs(movie_dir: Path) -> dict[str, bytes]:
+    """Everything that the manifests name."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in (movie_dir / "manifests").glob("[0-9]*.json")]
+    assert len(records) == len(stage_table.load())
+    return {name: (movie_dir / name).read_bytes() for record in records for name in record["outputs"]}
+
+
 def test_the_doctor_tries_every_stage_and_says_why(station: Station) -> None:
     done = station.pipeline("--doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

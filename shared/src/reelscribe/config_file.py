@@ -81,11 +81,12 @@ def _entry(setting: Setting, also: Sequence[str]) -> str:
 
 def stage_table() -> str:
     """The table of docs/stages.md."""
-    rows = ["| stage | what it does | environment | device | reads | writes |", "|---|---|---|---|---|---|"]
+    rows = ["| stage | what it does | needs | environment | device | reads | writes |", "|---|---|---|---|---|---|---|"]
     for stage in load_contracts():
         cells = [
             f"[{stage.row.number} {stage.name}](../native/stages/{stage.row.script.name})",
             _first_sentence(stage),
+            ", ".join(stage.row.needs) or "–",
             ", ".join(f"`{name}`" for name in stage.row.environments),
             ", ".join(stage.row.devices) or "–",
             _files(stage.inputs),
