@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from reelscribe import artifacts, lease
+from reelscribe import artifacts, lease, supervise
 from reelscribe.errors import BusyError, ExitCode
 
 HOLD = "import sys, time; from pathlib import Path; from reelscribe import lease; {}; print('held', flush=True); time.sleep(60)"
@@ -203,3 +203,15 @@ def test_the_heart_beats_while_the_block_runs(movie_dir: Path, monkeypatch: pyte
     time.sleep(0.1)
     assert heartbeat() == last, "it has stopped"
     assert [p.name for p in movie_dir.iterdir() if p.name.startswith(".tmp-")] == []
+
+
+def test_a_supervisor_without_a_run_leaves_the_lease_to_its_stage(movie_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(attempt: supervise.Attempt) -> int:
+        with lease.held(movie_dir):  # as a stage does that belongs to no run
+            time.sleep(0.3)
+        return len(attempt.lost)
+
+    monkeypatch.setattr(lease, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(supervise.Attempt, "run", run)
+    monkeypatch.setattr(supervise, "python_of", lambda environment: Path(sys.executable))
+    assert supervise.main(["--movie-dir", str(movie_dir), "--stage", "tmdb", "--environment", "tmdb"]) == 0

@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -204,8 +205,7 @@ def supervise(args: argparse.Namespace) -> int:
     with (
         open(movie_dir / "logs" / "pipeline.log", "ab", buffering=0) as log,
         environments.in_use(["core", *row.environments]),
-        lease.working(movie_dir) if lease.inherited(movie_dir) else nullcontext(),
-        lease.beating(movie_dir, os.environ.get(lease.TOKEN_VARIABLE, ""), lambda: lost.append(lease.lost_to_another(movie_dir))),
+        _at_work(movie_dir, lost),
     ):
         python = python_of(args.environment or _environment(row, env_file, movie_dir))
         arguments = [str(python), str(row.script), "--movie-dir", str(movie_dir)]
@@ -228,6 +228,17 @@ def supervise(args: argparse.Namespace) -> int:
     if code:
         _record_end(movie_dir, row, attempt, code)
     return code
+
+
+@contextmanager
+def _at_work(movie_dir: Path, lost: list[BusyError]) -> Iterator[None]:
+    """Keep the run's lease, and put into `lost` that it was taken over. Without a run the stage takes a lease of its own."""
+    if not lease.inherited(movie_dir):
+        yield
+        return
+    token = os.environ[lease.TOKEN_VARIABLE]
+    with lease.working(movie_dir), lease.beating(movie_dir, token, lambda: lost.append(lease.lost_to_another(movie_dir))):
+        yield
 
 
 def _environment(row: Row, env_file: Path | None, movie_dir: Path) -> str:
