@@ -111,7 +111,7 @@ def load(options: Options, device: Device, threads: int, say: Callable[[str], No
 
 def diarize(ctx: Context[Options, Inputs, Outputs], pipeline: Any, segmentation: Segmentation, weights: Path, model: str) -> Diarization:
     """Run the pipeline."""
-    from diarization import pipelines, result
+    from diarization import movie, pipelines, result
 
     reused = pipelines.reuse(pipeline, segmentation, weights)
     if not reused:
@@ -122,7 +122,7 @@ def diarize(ctx: Context[Options, Inputs, Outputs], pipeline: Any, segmentation:
         if total and completed is not None:
             ctx.progress.update(completed, total, step)
 
-    file = pipelines.audio_file(ctx.inputs.audio, result.uri(ctx.name))
+    file = movie.audio_file(ctx.inputs.audio, result.uri(ctx.name))
     with pyannote_models.quiet():
         output = pipeline(file, min_speakers=ctx.options.min_speakers, max_speakers=ctx.options.max_speakers, hook=hook)
     return result.to_diarization(output, wav.num_samples(ctx.inputs.audio) / wav.SAMPLE_RATE, model)

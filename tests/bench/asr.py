@@ -13,57 +13,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import psutil
 from asr_film import NAMES, OTHERS, write_film
+from measure import DOCUMENT, Cost, Run, environment, replace_part, run, spread, table
 
 from reelscribe import stage_table
 from reelscribe.stage_table import ROOT
 
-DOCUMENT = ROOT / "docs" / "performance.md"
 FIXTURES = ROOT / "tests" / "fixtures"
 BATCH = 16
 # Lengths of the films whose memory is measured.
 LENGTHS = (15, 60, 180)
-_POLL_S = 0.1
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds by the clock and of the processor."""
-
-    wall: float
-    cpu: float
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.wall + other.wall, self.cpu + other.cpu)
-
-    def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.wall - other.wall, self.cpu - other.cpu)
-
-
-@dataclass
-class Run:
-    """A process that ended well. words: of the transcript; peak_mb: of its whole tree at once, and of each script in it."""
-
-    cost: Cost
-    out: str
-    peak_mb: int = 0
-    peaks_mb: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -78,9 +45,8 @@ class Bench:
     found: dict[str, Any] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """A home of its own, no setting of the user's shell, as many threads as were asked for."""
-        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        return {**passed_on, "HOME": str(self.scratch), "OFFLINE": "true", "OMP_NUM_THREADS": str(self.threads)}
+        """See measure.environment."""
+        return environment(self.scratch, self.threads)
 
     def film(self, minutes: float, terms: Sequence[str] = NAMES) -> Path:
         """A movie directory that is ready for asr."""
@@ -100,57 +66,6 @@ class Bench:
         command = [sys.executable, script, how, film, self.scratch / "models", self.threads, BATCH]
         told = json.loads(run(f"{how} {film.name}", command, self.environment()).out.splitlines()[-1])
         return {"words": told["words"]} | {name: Cost(*lap) for name, lap in told["laps"].items()}
-
-
-def run(name: str, command: Iterable[object], environment: dict[str, str]) -> Run:
-    """Run it to its end, and say so. Its processor time is that of all its descendants."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as talk:
-        started = time.perf_counter()
-        process = subprocess.Popen([str(a) for a in command], env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=talk)
-        watch = Watch(process.pid)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - started
-        watch.end()
-        if process.returncode:
-            talk.seek(0)
-            sys.exit(f"{subprocess.list2cmdline(process.args)} ended with {process.returncode}:\n{talk.read()}")
-        out.seek(0)
-        done = Run(Cost(wall, usage.ru_utime + usage.ru_stime), out.read(), watch.peak_mb, watch.peaks_mb)
-        print(f"{done.cost.wall:6.1f} s, {done.cost.cpu:6.1f} s CPU, {done.peak_mb:5d} MB: {name}", file=sys.stderr, flush=True)
-        return done
-
-
-class Watch:
-    """Looks at the memory of a process and its descendants until end()."""
-
-    def __init__(self, pid: int) -> None:
-        self.peak_mb = 0
-        self.peaks_mb: dict[str, int] = {}
-        self._root = psutil.Process(pid)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
-        self._thread.start()
-
-    def _look_on(self) -> None:
-        while not self._ended.wait(_POLL_S):
-            with suppress(psutil.Error):
-                self._look()
-
-    def _look(self) -> None:
-        now: dict[str, int] = {}
-        for process in [self._root, *self._root.children(recursive=True)]:
-            with suppress(psutil.Error, IndexError):
-                name = Path(process.cmdline()[1]).name
-                now[name] = now.get(name, 0) + process.memory_info().rss // 2**20
-        for name, mb in now.items():
-            self.peaks_mb[name] = max(mb, self.peaks_mb.get(name, 0))
-        self.peak_mb = max(self.peak_mb, sum(now.values()))
-
-    def end(self) -> None:
-        """No more."""
-        self._ended.set()
-        self._thread.join()
 
 
 # -- the parts ----------------------------------------------------------------------------------------------------------
@@ -263,16 +178,6 @@ def compared(title: str, costs: dict[str, list[Cost]], rows: dict[str, str]) -> 
     return table([title, "wall s", "CPU s", "wall ratio", "CPU ratio"], lines)
 
 
-def spread(values: Sequence[float]) -> str:
-    """`1.05 (1.02–1.11)`: median, least and most."""
-    return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """As Markdown has it."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
-
-
 def circumstances(bench: Bench, part: str) -> str:
     """What a number is worth without is little."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("faster-whisper", "ctranslate2", "whisperx"))
@@ -282,15 +187,6 @@ def circumstances(bench: Bench, part: str) -> str:
         f"{rounds}, {os.cpu_count()} cores, no GPU used, threads: {bench.threads}, "
         f"windows in a batch: {BATCH}, int8, load average {load}; {libraries}."
     )
-
-
-def replace_part(text: str, name: str, content: str) -> str:
-    """The document with what stands between the markers of the part replaced."""
-    before, after = f"<!-- {name} -->", f"<!-- /{name} -->"
-    replaced, count = re.subn(f"{before}.*?{after}", lambda _: f"{before}\n{content}\n{after}", text, flags=re.DOTALL)
-    if count != 1:
-        sys.exit(f"{DOCUMENT.name} has no place for {name}: {before} … {after}")
-    return replaced
 
 
 def main() -> None:

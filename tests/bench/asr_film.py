@@ -1,9 +1,13 @@
-"""A film of any length for tests/bench/asr.py, as the stages before asr leave it: the example's sentences in ever new order."""
+"""A film of any length for the benches, as the stages before asr leave it: the example's sentences in ever new order.
+
+native/venvs/asr/bin/python tests/bench/asr_film.py MOVIE_DIR MINUTES
+"""
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 import wave
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -78,3 +82,7 @@ def _write_documents(movie_dir: Path, num_samples: int, heard: Sequence[tuple[fl
         "glossary/bias_windows.json": {"window_s": 45, "stride_s": 15, "windows": windows},
     }.items():
         (movie_dir / name).write_text(json.dumps(content), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_film(Path(sys.argv[1]), float(sys.argv[2]))

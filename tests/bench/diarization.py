@@ -1,10 +1,12 @@
 """How good diarization is with the models that the packages carry, and how far its settings may be moved.
 
-    native/venvs/diarization/bin/python tests/bench/diarization.py [--quick] [--voices] [--also WAV RTTM]…
+    native/venvs/diarization/bin/python tests/bench/diarization.py [--quick] [--voices] [--long MINUTES] [--also WAV RTTM]…
 
 Clips: pyannote's own sample and ../shared/media/meetings (30 s each). DER without collar, overlap scored. The first table has one row
 per setting; the second is leave-one-clip-out: each clip with the setting that is best on the others; the last is the setting that the
-stage has. Clips given with --also are only shown with that, with a collar of 0.25 s, too: nothing is chosen by them.
+stage has. Clips given with --also are only shown with that, with a collar of 0.25 s, too: nothing is chosen by them. --long MINUTES puts
+the clips one after another, again and again and each time as loud as chance has it, and shows what it does to a long recording that
+clustering sees only every n-th window of it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import itertools
+import os
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,6 +30,7 @@ from reelscribe.device_manager import Device
 from reelscribe.progress import Progress
 from reelscribe.stage_table import NATIVE, ROOT
 
+os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # no telemetry
 sys.path[0] = str(NATIVE / "stages")  # this script is called as the package it measures
 MEETINGS = ROOT.parent / "shared" / "media" / "meetings"
 CPU = Device(device="cpu", compute="float32", reason="bench")
@@ -58,20 +63,23 @@ class Clip:
         return Timeline([Segment(0, wav.num_samples(self.audio) / wav.SAMPLE_RATE)])
 
 
-def read_clip(audio: Path, rttm: Path) -> Clip:
-    """The truth is all that the RTTM file says, whatever it calls the recording."""
+def read_clip(audio: Path, rttm: Path, scratch: Path) -> Clip:
+    """The truth is all that the RTTM file says, whatever it calls the recording. What is no WAV of 16 bits is made one in `scratch`."""
+    import soundfile
     from pyannote.database.util import load_rttm
 
     ((_, reference),) = load_rttm(str(rttm)).items()
-    return Clip(rttm.stem, audio, reference)
+    samples, rate = soundfile.read(audio)
+    soundfile.write(scratch / f"{rttm.stem}.wav", samples, rate, subtype="PCM_16")
+    return Clip(rttm.stem, scratch / f"{rttm.stem}.wav", reference)
 
 
-def tuning_clips() -> list[Clip]:
+def tuning_clips(scratch: Path) -> list[Clip]:
     """pyannote's sample, found without importing it (it would decode it), and the meetings."""
     package = importlib.util.find_spec("pyannote.audio")
     assert package and package.submodule_search_locations
     sample = Path(package.submodule_search_locations[0]) / "sample" / "sample.wav"
-    return [read_clip(audio, audio.with_suffix(".rttm")) for audio in (sample, *sorted(MEETINGS.glob("*.flac")))]
+    return [read_clip(audio, audio.with_suffix(".rttm"), scratch) for audio in (sample, *sorted(MEETINGS.glob("*.flac")))]
 
 
 def segment(clips: Iterable[Clip]) -> None:
@@ -93,13 +101,13 @@ def embedded_pipeline() -> Any:
 
 def diarize(clip: Clip, setting: Setting) -> Any:
     """The Annotation that the stage would write."""
-    from diarization import pipelines, result
+    from diarization import movie, pipelines, result
 
     onset, distance = setting
     pipeline = embedded_pipeline().instantiate(pipelines.parameters(distance, onset))
     pipeline.training = True  # pyannote then keeps the embeddings in `clip.cache` for as long as the onset stays the same
     assert pipelines.reuse(pipeline, clip.segmentation, pyannote_models.embedded_segmentation())
-    clip.cache.update(pipelines.audio_file(clip.audio, clip.name))
+    clip.cache.update(movie.audio_file(clip.audio, clip.name))
     output = pipeline(clip.cache)
     turns = result.to_diarization(output, wav.num_samples(clip.audio) / wav.SAMPLE_RATE, "").turns
     return result.to_annotation(turns, clip.name)
@@ -248,6 +256,42 @@ def _speaker_of(reference: Any, moments: np.ndarray) -> str | None:
     return None
 
 
+def long_clip(clips: Sequence[Clip], minutes: float, scratch: Path) -> Clip:
+    """The clips in turn until it is `minutes` long, each time by up to 12 dB softer."""
+    import soundfile
+    from pyannote.core import Annotation, Segment
+
+    reference, written = Annotation(), 0
+    chance = np.random.default_rng(0)
+    with soundfile.SoundFile(scratch / "long.wav", "w", wav.SAMPLE_RATE, 1, "PCM_16") as f:
+        for clip in itertools.cycle(clips):
+            if written >= minutes * 60 * wav.SAMPLE_RATE:
+                break
+            start = written / wav.SAMPLE_RATE
+            for number, (span, _, speaker) in enumerate(clip.reference.itertracks(yield_label=True)):
+                reference[Segment(start + span.start, start + span.end), f"{written}-{number}"] = f"{clip.name}-{speaker}"
+            samples = wav.read(clip.audio)
+            f.write(samples * 10 ** (chance.uniform(-12, 0) / 20))
+            written += len(samples)
+    return Clip("long", scratch / "long.wav", reference)
+
+
+def show_sampled(clip: Clip, setting: Setting) -> None:
+    """DER when all voices of windows are clustered, and when only those of every n-th window are."""
+    from diarization import movie
+
+    usual, movie.MAX_CLUSTERED = movie.MAX_CLUSTERED, sys.maxsize
+    diarize(clip, setting)
+    num_voices = embedded_pipeline().clustering.num_voices
+    say(f"\n{clip.name}: {wav.num_samples(clip.audio) / wav.SAMPLE_RATE / 60:.0f} minutes, {len(clip.reference.labels())} voices\n")
+    say(f"{'every':>6}{'DER':>8}{'false':>7}{'missed':>7}{'conf.':>7}{'voices':>8}")
+    for every in (1, 2, 4, 8):
+        movie.MAX_CLUSTERED = -(-num_voices // every)
+        e = errors(clip, diarize(clip, setting))
+        say(f"{every:6d}{percent(e.rate):>8}{e.false_alarm:7.1f}{e.missed:7.1f}{e.confusion:7.1f}{e.voices:8d}")
+    movie.MAX_CLUSTERED = usual
+
+
 def show_speech(clips: Sequence[Clip]) -> None:
     """pyannote-vad's detection error at its own setting."""
     from pyannote.core import Annotation, Segment
@@ -274,19 +318,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--also", nargs=2, type=Path, action="append", default=[], metavar=("WAV", "RTTM"), help="another clip to show")
     parser.add_argument("--quick", action="store_true", help="only the setting that the stage has")
+    parser.add_argument("--long", type=float, metavar="MINUTES", help="also a recording of that length, clustered whole and in part")
     parser.add_argument("--voices", action="store_true", help="also what level and high-pass do to the voice model")
     args = parser.parse_args()
-    with pyannote_models.quiet():
-        report(args.also, quick=args.quick, voices=args.voices)
+    with pyannote_models.quiet(), tempfile.TemporaryDirectory(prefix="bench-diarization-") as scratch:
+        report(args.also, Path(scratch), quick=args.quick, voices=args.voices, long=args.long)
 
 
-def report(also_given: Sequence[tuple[Path, Path]], *, quick: bool, voices: bool) -> None:
+def report(also_given: Sequence[tuple[Path, Path]], scratch: Path, *, quick: bool, voices: bool, long: float | None) -> None:
     """All tables."""
     from diarization import pipelines
 
     contract = stage.load_contract(stage_table.find("diarization"))
     setting = (pipelines.ONSET, contract.options().voice_distance)
-    clips, also = tuning_clips(), [read_clip(*pair) for pair in also_given]
+    clips, also = tuning_clips(scratch), [read_clip(*pair, scratch) for pair in also_given]
     segment([*clips, *also])
     if not quick:
         table: dict[Setting, list[Errors]] = {(onset, distance): [] for onset in ONSETS for distance in DISTANCES}
@@ -300,6 +345,10 @@ def report(also_given: Sequence[tuple[Path, Path]], *, quick: bool, voices: bool
         show_setting([clip], setting)
         show_setting([clip], setting, collar=0.25)
     show_speech(clips)
+    if long:
+        one = long_clip(clips, long, scratch)
+        segment([one])
+        show_sampled(one, setting)
     if voices:
         show_voices(clips)
 

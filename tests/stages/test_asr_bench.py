@@ -46,7 +46,8 @@ def test_bias(run_bench):
 @pytest.mark.timeout(900)
 def test_everything_has_its_place_in_the_document(run_bench):
     found, said = run_bench()
-    kept = re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", DOCUMENT, re.DOTALL)
+    every = re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", DOCUMENT, re.DOTALL)
+    kept = [(part, content) for part, content in every if part in found]  # other benches have theirs there, too
     assert [part for part, _ in kept] == list(found)
     assert heads(said) == [head for _, content in kept for head in heads(content)]
     for part in found:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pyannote.audio.core.plda import PLDA
-from pyannote.audio.pipelines import SpeakerDiarization
-from pyannote.core import SlidingWindow, SlidingWindowFeature
 
+from diarization.movie import MovieDiarization
 from diarization.voice import VoiceModel
 from reelscribe import trust, wav
 from reelscribe.errors import BadInputError
@@ -24,10 +22,10 @@ BATCH = 32
 _CLASS = "pyannote.audio.pipelines.SpeakerDiarization"
 
 
-def embedded(threshold: float) -> SpeakerDiarization:
+def embedded(threshold: float) -> MovieDiarization:
     """The segmentation inside whisperx, Resemblyzer's voices, agglomerative clustering up to the cosine distance `threshold`."""
     # Agglomerative clustering has no use for a PLDA, but the pipeline insists on one.
-    pipeline = SpeakerDiarization(
+    pipeline = MovieDiarization(
         segmentation=trust.pyannote_model(embedded_segmentation()),
         segmentation_batch_size=BATCH,
         embedding=VoiceModel(),
@@ -48,7 +46,7 @@ def parameters(threshold: float, onset: float = ONSET) -> dict[str, Any]:
     return {"segmentation": {"threshold": onset, "min_duration_off": 0.0}, "clustering": clustering}
 
 
-def community(folder: Path, *, trusted: bool) -> SpeakerDiarization:
+def community(folder: Path, *, trusted: bool) -> MovieDiarization:
     """community-1 as it is in `folder`. Raises UntrustedError.
 
     pyannote's own Pipeline.from_pretrained would make and call whatever class the folder's config.yaml names.
@@ -61,19 +59,12 @@ def community(folder: Path, *, trusted: bool) -> SpeakerDiarization:
         "embedding": trust.pyannote_model(folder / EMBEDDING, trusted=trusted, strict=False),
         "plda": PLDA.from_pretrained(folder / "plda"),
     }
-    return SpeakerDiarization(**{**config["pipeline"]["params"], **models}).instantiate(config["params"])
+    return MovieDiarization(**{**config["pipeline"]["params"], **models}).instantiate(config["params"])
 
 
-def reuse(pipeline: SpeakerDiarization, segmentation: Segmentation, weights: Path) -> bool:
+def reuse(pipeline: MovieDiarization, segmentation: Segmentation, weights: Path) -> bool:
     """Make `pipeline` take `segmentation` for its own where it would come to the same: same `weights`, same windows."""
     inference = pipeline._segmentation
     same = (digest(weights), inference.duration, inference.step) == (segmentation.model, segmentation.duration_s, segmentation.step_s)
-    if same:
-        windows = SlidingWindow(start=0.0, duration=segmentation.duration_s, step=segmentation.step_s)
-        pipeline.get_segmentations = lambda file, hook=None: SlidingWindowFeature(segmentation.scores.astype("float32"), windows)
+    pipeline.given = segmentation if same else None
     return same
-
-
-def audio_file(path: Path, uri: str) -> dict[str, Any]:
-    """The movie's audio as pyannote takes it without decoding anything itself."""
-    return {"waveform": torch.from_numpy(wav.read(path))[None], "sample_rate": wav.SAMPLE_RATE, "uri": uri}

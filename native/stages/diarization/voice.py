@@ -48,22 +48,21 @@ class VoiceModel(Model):
         """waveforms: (batch, 1, num_samples); weights: (batch, num_frames), 1 where the speaker speaks. Gives (batch, DIMENSION) of
         length 1, NaN where nobody speaks.
         """
-        voices = _without_rumble(waveforms[:, 0])
-        spoken = [self._spoken(voice, None if weights is None else weights[i]) for i, voice in enumerate(voices)]
-        partials = {i: self._partials(samples) for i, samples in enumerate(spoken) if len(samples)}
-        embeddings = waveforms.new_full((len(spoken), DIMENSION), math.nan)
-        if partials:
-            embedded = self.encoder(torch.cat(list(partials.values()))).split([len(p) for p in partials.values()])
-            embeddings[list(partials)] = F.normalize(torch.stack([e.mean(dim=0) for e in embedded]), dim=1)
+        embeddings = waveforms.new_full((len(waveforms), DIMENSION), math.nan)
+        masks = waveforms.new_ones((len(waveforms), 1)) if weights is None else weights
+        # Of the few voices that a window has room for, most say nothing in it.
+        heard = (masks > 0.5).any(dim=1).nonzero()[:, 0]
+        if len(heard):
+            spoken = map(self._spoken, _without_rumble(waveforms[heard, 0]), masks[heard])
+            partials = [self._partials(samples) for samples in spoken]
+            embedded = self.encoder(torch.cat(partials)).split([len(p) for p in partials])
+            embeddings[heard] = F.normalize(torch.stack([e.mean(dim=0) for e in embedded]), dim=1)
         return embeddings
 
     @staticmethod
-    def _spoken(waveform: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-        """(num_samples,) → the samples of the frames with a weight, put together."""
-        if weights is None:
-            return waveform
-        mask = F.interpolate(weights[None, None], size=len(waveform), mode="nearest")[0, 0]
-        return waveform[mask > 0.5]
+    def _spoken(waveform: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(num_samples,) → the samples of the frames that the mask has, put together."""
+        return waveform[F.interpolate(mask[None, None], size=len(waveform), mode="nearest")[0, 0] > 0.5]
 
     def _partials(self, samples: torch.Tensor) -> torch.Tensor:
         """(num_samples,) → (num_partials, PARTIAL_FRAMES, channels); what is too short for one is said again until it is long enough."""

@@ -18,7 +18,9 @@ from reelscribe.pyannote_models import Segmentation, digest
 
 # A tenth of the window, as pyannote's own pipelines have it: every moment is seen in ten contexts.
 STEP = 0.1
-BATCH = 32
+# What a few windows need, the allocator of a CPU's memory keeps; what many need it gets from the system anew each time: a third more time.
+CPU_BATCH = 4
+GPU_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Segmenter:
         """weights: a checkpoint of pyannote's. Raises UntrustedError."""
         model = trust.pyannote_model(weights, trusted=trusted)
         duration_s = model.specifications.duration
-        inference = Inference(model, step=STEP * duration_s, skip_aggregation=True, batch_size=BATCH, device=torch.device(device.device))
+        batch = CPU_BATCH if device.device == "cpu" else GPU_BATCH
+        inference = Inference(model, step=STEP * duration_s, skip_aggregation=True, batch_size=batch, device=torch.device(device.device))
         return cls(inference, digest(weights))
 
     @property
@@ -45,7 +48,7 @@ class Segmenter:
         """Run over `audio`, a few windows in memory at a time."""
         plan = Plan.of(wav.num_samples(audio), self.inference.duration, self.inference.step)
         parts = []
-        for first, windows in plan.batches(audio):
+        for first, windows in plan.batches(audio, self.inference.batch_size):
             parts.append(self.infer(windows))
             progress.update(first + len(windows), plan.num_windows)
         return Segmentation(np.concatenate(parts), self.inference.duration, self.inference.step, self.model)
@@ -70,10 +73,10 @@ class Plan:
         length, step = round(duration_s * wav.SAMPLE_RATE), round(step_s * wav.SAMPLE_RATE)
         return cls(length, step, max(0, -(-(num_samples - length) // step)) + 1)
 
-    def batches(self, audio: Path) -> Iterator[tuple[int, np.ndarray]]:
-        """Number of the first window and (num_windows, length) float32, BATCH windows at a time."""
-        for first in range(0, self.num_windows, BATCH):
-            count = min(BATCH, self.num_windows - first)
+    def batches(self, audio: Path, batch: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Number of the first window and (num_windows, length) float32, at most `batch` windows at a time."""
+        for first in range(0, self.num_windows, batch):
+            count = min(batch, self.num_windows - first)
             start, num_samples = first * self.step, (count - 1) * self.step + self.length
             samples = wav.read(audio, start / wav.SAMPLE_RATE, (start + num_samples) / wav.SAMPLE_RATE)
             samples = np.pad(samples, (0, num_samples - len(samples)))
