@@ -434,6 +434,12 @@ def test_an_ordinary_title_is_dialogue(title: str) -> None:
     assert tracks.is_dialogue(audio(1, title=title))
 
 
+def test_a_sample_rate_that_is_a_lie_is_refused() -> None:
+    assert tracks.choose([audio(1, sample_rate=4000)], "auto", "auto")[0].index == 1
+    with pytest.raises(BadInputError, match="said to have 1 samples a second"):
+        tracks.choose([audio(1, sample_rate=1)], "auto", "auto")
+
+
 def test_a_list_of_tracks_fits_on_the_screen() -> None:
     with pytest.raises(UsageError) as caught:
         tracks.choose([audio(n, title="x" * 250) for n in range(1000)], "1001", "auto")

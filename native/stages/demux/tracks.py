@@ -10,6 +10,7 @@ from reelscribe.errors import BadInputError, UsageError
 from reelscribe.schemas import Stream
 
 _OTHER_THAN_DIALOGUE = frozenset(["comment", "visual_impaired", "descriptions", "clean_effects", "karaoke"])
+_LOWEST_RATE = 2000  # telephones have 8000; a movie that is said to have 1 would last for days
 _LISTED, _SHOWN = 24, 60  # tracks of a movie, characters of a title
 _OTHER_TITLES = re.compile(
     r"comment|kommentar|comentari|commento|descri(pti|bed)|audiodes|\b(AD|DVS|M ?& ?E)\b|blind|sehbehindert|malvoyant"
@@ -44,6 +45,11 @@ def choose(streams: list[Stream], wanted: str, language: str) -> tuple[Stream, s
             remedy="it may be protected: give a copy without",
         )
     best, why = _best(candidates, language)
+    if best.sample_rate and best.sample_rate < _LOWEST_RATE:
+        raise BadInputError(
+            f"the audio track is said to have {best.sample_rate} samples a second, which is no speech",
+            remedy="choose another with AUDIO_TRACK",
+        )
     return best, "; ".join(filter(None, [reason, why]))
 
 
