@@ -28,7 +28,7 @@ import psutil
 from _media_cases import ACCEPTED, REFUSED, Case, all_cases, damaged
 from _media_files import SRT, good, make, tone
 
-LIMIT_S = 120
+LIMIT_S = 240
 SCREEN_LINES = 24
 SCREEN_BYTES = 8000
 ONE_MORE_MUX = 3  # one in so many accepted inputs goes on to mux
