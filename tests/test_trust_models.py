@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import python_of
 
-from reelscribe.pyannote_models import COMMUNITY, EMBEDDING
+from reelscribe.pyannote_models import COMMUNITY, EMBEDDING, SEGMENTATION
 from reelscribe.stage_table import ROOT
 
 pytestmark = pytest.mark.timeout(900)
@@ -21,11 +21,10 @@ RECIPE = ROOT / "tests" / "fixtures" / "recipe" / "community.py"
 SPOIL = """
 import os, sys, torch
 from pathlib import Path
-how, folder, victim = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+how, path, victim = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 class Program:
     def __reduce__(self):
         return os.system, (f"touch {victim}",)
-path = folder / "embedding/pytorch_model.bin"
 checkpoint = torch.load(path, weights_only=False)
 if how == "call":
     checkpoint["more"] = Program()
@@ -52,11 +51,11 @@ def community(tmp_path_factory: pytest.TempPathFactory, child_environment: dict[
 def spoilt(community: Path, tmp_path: Path, child_environment: dict[str, str]) -> Callable[[str], dict[str, str]]:
     """Spoils a copy; the settings of a stage that finds it, and a module that no stage has any business with."""
 
-    def spoil(how: str) -> dict[str, str]:
+    def spoil(how: str, name: str = EMBEDDING) -> dict[str, str]:
         folder = tmp_path / "models" / COMMUNITY.key
         subprocess.run(["cp", "-r", community, tmp_path / "models"], check=True)
         (tmp_path / "spoilt.py").write_text(f"import os\nos.system('touch {tmp_path}/victim')\n")
-        command = [python_of("diarization"), "-c", SPOIL, how, folder, tmp_path / "victim"]
+        command = [python_of("diarization"), "-c", SPOIL, how, folder / name, tmp_path / "victim"]
         subprocess.run(command, env={**child_environment, "PYANNOTE_METRICS_ENABLED": "0"}, check=True, capture_output=True)
         return {"MODELS_DIR": str(tmp_path / "models"), "PYTHONPATH": str(tmp_path)}
 
@@ -84,6 +83,15 @@ def test_a_checkpoint_that_is_a_program_is_refused(
     assert done.returncode == 6
     assert f"{COMMUNITY.key}/{EMBEDDING} {why}: it could do anything as you" in result(done)
     assert "run again with --trust-model" in result(done)
+
+
+def test_a_stage_ends_with_it_and_does_not_go_on_with_less(run_stage: Run, spoilt, movie_dir: Path, make_wav, tmp_path: Path) -> None:
+    make_wav(movie_dir / "audio" / "audio.wav")
+    done = run_stage("pyannote-vad", movie_dir, env=spoilt("call", SEGMENTATION), check=False)
+    assert not (tmp_path / "victim").exists()
+    assert done.returncode == 4
+    assert f"{SEGMENTATION} is no plain data" in done.stderr and "--trust-model" in done.stderr
+    assert "Traceback" not in done.stderr and not (movie_dir / "vad").exists()
 
 
 def test_it_runs_when_the_user_trusts_it(run_stage: Run, spoilt: Callable[[str], dict[str, str]], tmp_path: Path) -> None:

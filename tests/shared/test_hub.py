@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from fake_hub import COMMIT, TOKEN, FakeHub
+from hostile_server import HostileServer
 
 from reelscribe.stage_table import NATIVE
 
@@ -317,6 +318,27 @@ def test_a_token_that_nobody_gave_is_not_sent(hub: FakeHub, provide: Callable[..
 def test_a_token_is_not_sent_in_clear_to_another_machine(provide: Callable[..., Done]) -> None:
     done = provide("http://hub.invalid", hf_token=TOKEN)
     assert "HF_TOKEN is not sent to http://hub.invalid, as that is not encrypted" in done.said
+
+
+@pytest.mark.parametrize("token", ["two words", "line\r\nX-Injected: 1", "schlüssel"])
+def test_a_token_that_can_be_none_is_not_sent_and_not_shown(hub: FakeHub, provide: Callable[..., Done], token: str) -> None:
+    done = provide(hub.endpoint, hf_token=token)
+    assert "HF_TOKEN holds characters that no token has" in done.said
+    assert token not in done.said and {r.authorization for r in hub.requests} == {""}
+
+
+@pytest.mark.parametrize("behaviour", ["garbage", "echo", "endless", "bomb", "cut", "elsewhere"])
+def test_a_hub_that_answers_nonsense_is_said_in_a_line(provide: Callable[..., Done], behaviour: str) -> None:
+    with HostileServer("absent") as other, HostileServer(behaviour, elsewhere=other.url) as server:
+        done = provide(server.url, hf_token=TOKEN)
+    assert done.found == {} and len(done.missing) == 1
+    assert server.seen[0][1] == f"Bearer {TOKEN}"
+    assert not any(authorization for _, authorization in other.seen)
+
+
+def test_a_name_and_a_password_are_no_part_of_a_hubs_address(provide: Callable[..., Done]) -> None:
+    with pytest.raises(AssertionError, match="String should match pattern"):
+        provide("https://me:hunter2@127.0.0.1")
 
 
 def test_a_wrong_token_is_said(hub: FakeHub, provide: Callable[..., Done]) -> None:
