@@ -149,7 +149,7 @@ def check(options: Options, device: Device) -> str:
 
 STAGE = Stage(
     name="diarization",
-    revision=1,
+    revision=2,
     options=Options,
     inputs=Inputs,
     outputs=Outputs,
