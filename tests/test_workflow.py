@@ -1,0 +1,91 @@
+"""native/workflow on this machine: what pipeline.sh has begun it goes on with and the other way round, and neither touches what is held."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reelscribe import lease
+from reelscribe.stage_table import NATIVE
+
+pytestmark = pytest.mark.timeout(900)
+FIRST = ["demux", "tmdb", "pre-ner", "silero-vad"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, child_environment: dict[str, str]) -> Run:
+    """Runs a script of native/ in a folder of its own, to its end."""
+
+    def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(NATIVE / script), *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=child_environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def manifests(movie_dir: Path) -> dict[str, bytes]:
+    """The manifests by name; those of stages that ran again differ at least in the time."""
+    return {path.stem[3:]: path.read_bytes() for path in (movie_dir / "manifests").glob("[0-9]*.json")}
+
+
+def test_each_goes_on_with_what_the_other_has_begun(start: Run, make_movie: Callable[..., Path], tmp_path: Path) -> None:
+    begun_here, begun_there = make_movie(tmp_path / "First Film.mp4"), make_movie(tmp_path / "Second Film.mp4")
+    assert start("pipeline.sh", "--to", "demux", begun_here).returncode == 0
+    before = manifests(tmp_path / "out" / "First_Film")
+
+    done = start("workflow/run.sh", "--to", "silero-vad", begun_here, begun_there)
+    assert done.returncode == 0, done.stderr
+    assert "2 movies, 0 failed" in done.stderr
+    first, second = manifests(tmp_path / "out" / "First_Film"), manifests(tmp_path / "out" / "Second_Film")
+    assert sorted(first) == sorted(second) == sorted(FIRST)
+    assert first["demux"] == before["demux"]
+    # Nothing of the workflow's own is left, and no lease.
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["First_Film", "Second_Film"]
+    assert lease.holder(tmp_path / "out" / "First_Film") is None
+
+    resumed = start("pipeline.sh", "--to", "silero-vad", begun_there)
+    assert resumed.returncode == 0, resumed.stderr
+    assert manifests(tmp_path / "out" / "Second_Film") == second
+
+    again = start("workflow/run.sh", "--to", "silero-vad", tmp_path / "out" / "Second_Film")
+    assert again.returncode == 0, again.stderr
+    assert "1 movies, 0 of them with something to do" in again.stderr
+
+
+def test_a_movie_that_is_held_is_refused_and_the_others_are_done(start: Run, make_movie: Callable[..., Path], tmp_path: Path) -> None:
+    busy, free = make_movie(tmp_path / "Busy.mp4"), make_movie(tmp_path / "Free.mp4")
+    token = lease.acquire(tmp_path / "out" / "Busy")
+    done = start("workflow/run.sh", "--to", "demux", busy, free)
+    assert done.returncode == 7
+    assert "Busy is being worked on by" in done.stderr
+    assert "2 movies, 1 failed" in done.stderr
+    assert list(manifests(tmp_path / "out" / "Free")) == ["demux"]
+    assert manifests(tmp_path / "out" / "Busy") == {}
+    lease.release(tmp_path / "out" / "Busy", token)
+
+
+def test_a_stage_that_fails_ends_its_movie_with_its_code_and_no_other(start: Run, make_movie: Callable[..., Path], tmp_path: Path) -> None:
+    silent, good = make_movie(tmp_path / "Silent.mp4", wavs=[], options=("-an",)), make_movie(tmp_path / "Good.mp4")
+    movies = tmp_path / "list.txt"
+    movies.write_text(f"{silent}\n\n{good}\n")
+    done = start("workflow/run.sh", "--to", "tmdb", "--list", movies)
+    assert done.returncode == 3, done.stderr
+    assert "2 movies, 1 failed" in done.stderr
+    assert "demux: " in done.stderr.splitlines()[-2]
+    assert sorted(manifests(tmp_path / "out" / "Good")) == ["demux", "tmdb"]
+
+
+def test_wrong_words_are_usage_errors(start: Run, make_movie: Callable[..., Path], tmp_path: Path) -> None:
+    movie = make_movie(tmp_path / "A.mp4")
+    for arguments, said in (
+        ([], "which movies"),
+        (["--profile", "moon", movie], "local, slurm"),
+        (["--only", "lyrics", movie], "there is no stage 'lyrics'"),
+        (["--set", "CHUNKS_PER_JOB=0", movie], "CHUNKS_PER_JOB"),
+    ):
+        done = start("workflow/run.sh", *arguments)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
