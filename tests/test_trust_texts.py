@@ -167,6 +167,37 @@ def test_profiles_references_and_leases_are_read_or_refused_with_words(tmp_path_
             assert error.remedy
 
 
+TTML = (
+    "<?xml version='1.0'?><!DOCTYPE tt [<!ENTITY a 'ha'><!ENTITY b '&a;&a;'>]><tt xmlns='http://www.w3.org/ns/ttml'><body>&b;</body></tt>"
+)
+STRANGE_SUBTITLES = [
+    TTML,
+    '{"info": {}, "styles": {}, "events": [{"start": "x"}]}',
+    '{"events": 5, "info": 1}',
+    "[" * 100_000,
+    '{"a":' * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", [*STRANGE_SUBTITLES, "<SAMI><BODY>", "{1}{2}a", "\0", "1\n00:00:00,000 --> 00:00:0"], ids=range(9))
+def test_subtitles_of_others_are_in_a_known_format_or_are_refused(tmp_path: Path, text: str) -> None:
+    from pre_ner import cues
+    from reelscribe.evaluate.made import read_cues
+
+    (tmp_path / "a.srt").write_text(text)
+    with pytest.raises(cues.SubtitlesError, match=r"a\.srt is not used"):
+        cues.read(tmp_path / "a.srt", None)
+    with pytest.raises(BadInputError, match=r"a\.srt cannot be read as subtitles"):
+        read_cues(tmp_path / "a.srt")
+
+
+def test_cues_beyond_any_film_are_left_out() -> None:
+    from reelscribe import subtitles
+
+    found = subtitles.parsed("WEBVTT\n\n9999:00:00.000 --> 9999:00:01.000\nfar\n\n00:01.000 --> 00:02.000\nnear\n")
+    assert [event.text for event in found] == ["near"]
+
+
 # -- links, pipes, names ------------------------------------------------------------------------------------------------
 
 PLANTED = ["logs", "metadata", "manifests/02_tmdb.json", "logs/02_tmdb.log", "metadata/tmdb.json", ".lease.json", ".lease.lock", "job.env"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from pre_ner.scripts import LATIN, script_of
 from pre_ner.words import HONORIFICS
+from reelscribe import subtitles
 from reelscribe.probe import language_code
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
@@ -88,22 +89,19 @@ def language_in(name: str) -> str | None:
 
 def read(path: Path, language: str | None) -> Track:
     """Raises SubtitlesError."""
-    import pysubs2
-
     try:
         with open(path, "rb") as f:
             content = f.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise SubtitlesError(f"{path.name} is not used: it is larger than {_MAX_BYTES >> 20} MiB")
-        text = content.decode(_encoding(content))
         # demux writes an empty file for a track without a single cue.
-        events = pysubs2.SSAFile.from_string(text).events if text.strip() else []
+        events = subtitles.parsed(content.decode(_encoding(content))).events
     except OSError as error:
         raise SubtitlesError(f"{path.name} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise SubtitlesError(f"{path.name} is not used: it is not UTF-8 text") from error
-    except (pysubs2.Pysubs2Error, ValueError) as error:
-        raise SubtitlesError(f"{path.name} is not used: {error or 'it holds no subtitles'}") from error
+    except ValueError as error:
+        raise SubtitlesError(f"{path.name} is not used: {error}") from error
     lines = [e for e in events if not e.is_comment and e.end > e.start >= 0][:_MAX_CUES]
     return Track(path.name, language, tuple(cue(e.start / 1000, e.end / 1000, e.plaintext) for e in lines))
 

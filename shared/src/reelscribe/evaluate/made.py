@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import pysubs2
 from pydantic import BaseModel
 
+from reelscribe import subtitles
 from reelscribe.artifacts import read_bounded, read_json
 from reelscribe.errors import BadInputError
 from reelscribe.schemas import Corrections, Diarization, Span, Speakers, Tracks, Transcript, Vad
@@ -68,9 +68,8 @@ class Made:
 def read_cues(path: Path) -> list[Cue]:
     """The cues of a subtitle file, in order, without their markup. Raises BadInputError."""
     try:
-        text = read_bounded(path, _MAX_BYTES).decode("utf-8-sig")
-        found = pysubs2.SSAFile.from_string(text) if text.strip() else pysubs2.SSAFile()
-    except (OSError, ValueError, pysubs2.exceptions.Pysubs2Error) as error:
+        found = subtitles.parsed(read_bounded(path, _MAX_BYTES).decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise BadInputError(f"{path} cannot be read as subtitles: {error}", remedy="give a SubRip or WebVTT file in UTF-8") from error
     cues = [Cue(start=e.start / 1000, end=e.end / 1000, text=" ".join(e.plaintext.split())) for e in found if not e.is_comment]
     return sorted((cue for cue in cues if cue.text), key=lambda cue: (cue.start, cue.end))

@@ -11,11 +11,15 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from reelscribe import subtitles
+from reelscribe.artifacts import read_bounded
+from reelscribe.errors import BadInputError
 from reelscribe.report import quality
 from reelscribe.report.sources import Sources
 from reelscribe.schemas import Correction, QcTrack, Segment, Track, Word
 
 DOUBTFUL = 0.5  # a word's probability below which the page shades it
+_MAX_BYTES = 64 << 20
 _EDGE_S = 0.05  # how far a word's middle may lie outside of its cue
 _FORMATS = ("srt", "vtt", "ass")  # the one to be read where a track is there in several
 
@@ -45,7 +49,7 @@ def tracks(sources: Sources) -> list[dict[str, Any]]:
 def _from_file(sources: Sources, track: Track) -> dict[str, Any] | None:
     try:
         events = read_events(sources.dir / "subtitles" / track.file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadInputError) as error:
         sources.problems.append(f"{track.file} cannot be read: {error}")
         return None
     return {
@@ -76,14 +80,9 @@ def _cues(sources: Sources, language: str, events: Sequence[tuple[int, int, str]
 
 
 def read_events(path: Path) -> list[tuple[int, int, str]]:
-    """(start_ms, end_ms, text) of every cue of a subtitle file. Raises OSError, ValueError."""
-    import pysubs2
-
-    try:
-        subtitles = pysubs2.load(str(path), keep_unknown_html_tags=True)
-    except pysubs2.Pysubs2Error as error:
-        raise ValueError(str(error)) from error
-    return [(event.start, event.end, _plain(event.text)) for event in sorted(subtitles)]
+    """(start_ms, end_ms, text) of every cue of a subtitle file. Raises OSError, ValueError, BadInputError."""
+    found = subtitles.parsed(read_bounded(path, _MAX_BYTES).decode("utf-8"), keep_unknown_html_tags=True)
+    return [(event.start, event.end, _plain(event.text)) for event in sorted(found)]
 
 
 def _plain(text: str) -> str:
