@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
+import textwrap
+import time
 from pathlib import Path
 
 import imageio_ffmpeg
+import psutil
 import pytest
 
 from reelscribe import ffmpeg
@@ -158,3 +162,26 @@ def test_a_relative_name_with_a_dash_or_a_colon_is_a_file(monkeypatch: pytest.Mo
 )
 def test_a_clock_that_may_jump_is_watched(container: str, jumps: bool) -> None:
     assert bool(ffmpeg.keeping_time(container)) == jumps
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone knows how")
+def test_it_ends_with_a_stage_that_is_killed_and_has_no_supervisor() -> None:
+    code = f"""
+        import psutil, threading
+        from reelscribe import ffmpeg
+        def say():
+            while not (found := [c.pid for c in psutil.Process().children() if c.name().startswith("ffmpeg")]):
+                pass
+            print(*found, flush=True)
+        threading.Thread(target=say, daemon=True).start()
+        ffmpeg.run({EMBEDDED!r}, ["-re", "-f", "lavfi", "-i", "sine=duration=60", "-f", "null", "-"])
+    """
+    stage = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert stage.stdout
+    tool = psutil.Process(int(stage.stdout.readline()))
+    stage.kill()
+    stage.communicate()
+    deadline = time.monotonic() + 30
+    while tool.is_running() and tool.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "ffmpeg works on for nobody"
+        time.sleep(0.05)
