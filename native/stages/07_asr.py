@@ -40,7 +40,7 @@ from reelscribe.schemas import (
 from reelscribe.settings import option
 from reelscribe.stage import Context, Engine, ModelNeed, Stage, StageFiles, artifact, main
 
-REVISION = 2
+REVISION = 3
 Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
 
 

@@ -131,6 +131,26 @@ def test_forty_letters_in_a_tenth_of_a_second_are_too_fast():
     assert gates.of_segment(segment(TALK, 10, 10.1), [Span(start=10, end=12)]) == ["too fast"]
 
 
+@pytest.mark.parametrize(
+    ("segments", "expected"),
+    [
+        ([segment(TALK, 0, 4), segment(TALK, 4.5, 10)], False),
+        ([segment(TALK, 0, 3), segment(TALK, 5.1, 10)], True),  # two seconds of speech between them
+        ([segment(TALK, 2.1, 10)], True),  # and before the first
+        ([segment(TALK, 0, 5)], False),  # what is after the last is decoded as the rest
+        ([segment("No.", 0, 1.2)], False),
+        ([segment("Of all the gin joints in all the world.", 0, 10)], True),  # three letters a second
+        ([], False),
+    ],
+)
+def test_talk_that_was_left_out_is_noticed(segments, expected):
+    assert gates.lost(segments, [Span(start=0, end=10)]) is expected
+
+
+def test_silence_between_segments_is_no_talk():
+    assert gates.lost([segment(TALK, 0, 3), segment(TALK, 13, 16)], [Span(start=0, end=3.5), Span(start=12.5, end=16)]) is False
+
+
 # -- languages ----------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +272,21 @@ def decode(script, *, terms=("Ilsa", "Rick", "Victor"), seconds=10, **load):
 GOOD = said((1.0, 4.0, "Play it once, Sam."), (5.0, 9.6, "For old times' sake."))
 
 
+GAP = said((0.0, 1.0, "Play it once, Sam."), (8.6, 9.6, "For old times' sake."))
+
+
+def test_talk_that_is_lost_with_the_prompt_is_heard_without():
+    full = said((0.0, 4.0, "Play it once, Sam. If she can stand it,"), (5.0, 9.6, "so can I. Play it for old times' sake."))
+    found = decode(Script(GAP, full))
+    assert [s.text for s in found.segments] == ["Play it once, Sam. If she can stand it,", "so can I. Play it for old times' sake."]
+    assert (found.redone, found.terms) == (["talk lost"], [])
+
+
+def test_a_little_more_without_the_prompt_is_not_worth_the_names():
+    found = decode(Script(GAP, said((0.0, 4.0, "Play it once, Samuel."), (5.0, 9.6, "For old times' sake."))))
+    assert (found.segments[0].text, found.redone, found.terms) == ("Play it once, Sam.", [], ["Ilsa", "Rick", "Victor"])
+
+
 def test_segments_are_on_the_movies_timeline():
     found = decode(Script(GOOD))
     assert [(s.id, s.start, s.end, s.text) for s in found.segments] == [
@@ -304,7 +339,8 @@ def test_a_segment_with_a_wrong_end_is_marked_and_the_window_kept():
         ("Play it once more, Sam, and sing it.", ["too fast"]),
         ("For old times' sake, Ilsa.", []),
     ]
-    assert len(script.asked) == 1 and found.redone == [] and found.terms == ["Ilsa", "Rick", "Victor"]
+    # Once more without the prompt, for the gap after it, and nothing by chance.
+    assert len(script.asked) == 2 and found.redone == [] and found.terms == ["Ilsa", "Rick", "Victor"]
 
 
 def test_without_the_prompt_is_the_last_thing_that_is_tried():

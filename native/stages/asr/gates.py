@@ -24,6 +24,8 @@ _LONGEST_PHRASE = 12
 _MARGIN_S = 0.5
 # Speech so long is not without a word.
 _SILENT_S = 2.0
+# Slow talk has twice as many, its short pauses included.
+_MIN_LETTERS_PER_S = 5.0
 # About these another temperature changes nothing: silence that was taken for speech, music that was.
 FINAL = frozenset({"no-speech", "nothing heard"})
 # Of a single segment this is said more often of a wrong end than of wrong words, and alignment mends it: it is marked, and the rest of the
@@ -55,6 +57,35 @@ def of_segment(segment: Segment, speech: Sequence[Span]) -> list[str]:
     return [name for name, failed in checks.items() if failed]
 
 
+def lost(segments: Sequence[Segment], speech: Sequence[Span]) -> bool:
+    """Whether talk before the end of the last segment was left out: speech between segments, or far too few letters for the speech.
+
+    That is how a decoder fails whose prompt misleads it. Slow talk, and music that was taken for speech, look the same: worth another try,
+    no verdict.
+    """
+    if not segments:
+        return False
+    end = segments[-1].end
+    heard = [Span(start=s.start, end=min(s.end, end)) for s in speech if s.start < end]
+    if longest_gap(segments, heard) >= _SILENT_S:
+        return True
+    seconds = sum(s.end - s.start for s in heard)
+    return seconds >= _SILENT_S and letters_per_s(" ".join(s.text for s in segments), heard) < _MIN_LETTERS_PER_S
+
+
+def longest_gap(segments: Sequence[Segment], speech: Sequence[Span]) -> float:
+    """The longest stretch of speech in a row, in seconds, that lies in no segment."""
+    longest = 0.0
+    for span in speech:
+        at = span.start
+        for segment in segments:
+            if segment.end > at and segment.start < span.end:
+                longest = max(longest, segment.start - at)
+                at = segment.end
+        longest = max(longest, span.end - at)
+    return longest
+
+
 def compression_ratio(text: str) -> float:
     """How much shorter zlib makes the text: 1 to 2 for talk.
 
@@ -82,8 +113,12 @@ def _repeats(words: Sequence[str], length: int) -> int:
 
 def letters_per_s(text: str, speech: Sequence[Span]) -> float:
     """Letters and digits for a second of `speech`."""
-    letters = sum(c.isalnum() for c in text)
-    return letters / max(_LEAST_S, sum(s.end - s.start for s in speech))
+    return letters(text) / max(_LEAST_S, sum(s.end - s.start for s in speech))
+
+
+def letters(text: str) -> int:
+    """Letters and digits."""
+    return sum(c.isalnum() for c in text)
 
 
 def outside(segment: Segment, speech: Sequence[Span]) -> bool:

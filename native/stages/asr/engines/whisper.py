@@ -30,6 +30,8 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Speech this long after the last segment is decoded once more on its own: Whisper sometimes ends early, and long talk fills its context.
 _REST_S = 1.5
 _MAX_RESTS = 4
+# Without its prompt a window must say so much more to be believed: that it says some more is chance.
+_MUCH_MORE = 1.25
 _BEFORE_WORD = "\"'“¿([{-"
 
 
@@ -246,6 +248,8 @@ class Whisper:
         if misled and heard.prompt.terms:
             part = replace(part, prompt=bias.Prompt())
             heard = replace(self._first([part], task)[0], redone=misled)
+        elif heard.prompt.terms and gates.lost(heard.segments, part.speech):
+            heard = self._fuller(part, heard, task)
         if not heard.verdicts or gates.FINAL.issuperset(heard.verdicts):
             return heard
         tried = [heard]
@@ -261,6 +265,12 @@ class Whisper:
         # If all are bad, one that says something is kept, and marked: nothing that may have been said is dropped.
         best = min(tried, key=lambda h: (not h.segments, len(h.verdicts), not h.prompt.terms, -h.hypothesis.logprob))
         return replace(best, redone=(*heard.redone, *heard.verdicts))
+
+    def _fuller(self, part: Part, heard: Heard, task: Task) -> Heard:
+        """`heard`, or what is heard without the prompt where that is much more and not worse."""
+        other = self._first([replace(part, prompt=bias.Prompt())], task)[0]
+        more = gates.letters(other.text) >= _MUCH_MORE * gates.letters(heard.text)
+        return replace(other, redone=("talk lost",)) if more and len(other.verdicts) <= len(heard.verdicts) else heard
 
     def _with_rests(self, part: Part, heard: Heard, task: Task) -> list[Heard]:
         """`heard` and what was decoded after its end, while speech is left there."""
