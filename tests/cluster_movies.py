@@ -12,7 +12,7 @@ from reelscribe.stage_table import ROOT
 EXAMPLE = ROOT / "examples" / "station.mp4"
 PIECE_S = 5
 # Draft engine, no decoding of pictures, one thread: what is tested is who does what where. Chunks of a minute, each a job of its own.
-SETTINGS = ["THREADS=1", "SHOT_CHANGES=false", "ASR_USE_CHUNKING=always", "ASR_CHUNK_DURATION=60", "CHUNKS_PER_JOB=1"]
+SETTINGS = ["DEVICE=cpu", "THREADS=1", "SHOT_CHANGES=false", "ASR_USE_CHUNKING=always", "ASR_CHUNK_DURATION=60", "CHUNKS_PER_JOB=1"]
 # Slurm's queue is looked at every other second instead of every 20; the nodes have two processors each.
 QUICK = ["--snakemake=--slurm-init-seconds-before-status-checks=2", "--snakemake=--max-threads=2"]
 
