@@ -15,7 +15,7 @@
 #   --env FILE           settings file of KEY=VALUE lines; weaker than --set
 #   --from STAGE         begin with this stage           --to STAGE         end with this stage
 #   --only A,B           these stages alone              --skip A,B         all but these
-#   --snakemake=OPTION   an option of snakemake's, as often as needed: --snakemake=--dry-run
+#   --snakemake=OPTION   an option of snakemake's, as often as needed: --snakemake=--verbose
 #   --json               results as JSON on stdout, a line a movie
 #   --help               this text
 #

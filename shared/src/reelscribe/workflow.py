@@ -119,40 +119,42 @@ def beating(movies: Sequence[Movie]) -> Iterator[None]:
         thread.join()
 
 
-@contextmanager
-def run_folder(out: Path) -> Iterator[Path]:
-    """A folder for flags and Slurm's logs; it stays when something went wrong, as those logs may say what."""
+def new_folder(out: Path) -> Path:
+    """A folder for this run's flags and Slurm's logs."""
     (out / "_workflow").mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=out / "_workflow"))
-    try:
-        yield folder
-    finally:
-        if not any((folder / ".snakemake").rglob("slurm_logs/**/*.log")):
-            shutil.rmtree(folder, ignore_errors=True)
-            with suppress(OSError):
-                folder.parent.rmdir()
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=out / "_workflow"))
+
+
+def remove_folder(folder: Path, failed: bool) -> None:
+    """Remove it. Where jobs failed it stays as long as Slurm's logs may say why."""
+    if not (failed and any(folder.glob(".snakemake/slurm_logs/**/*.log"))):
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()
 
 
 def play(movies: Sequence[Movie], args: argparse.Namespace, out: Path) -> int:
     """Run Snakemake over the movies to its end; its exit code, or 130."""
     said = settings.layers(jobs.job_settings(args.set, args.env), None, None)
     options, _ = settings.resolve("pipeline", PipelineOptions, said)
-    with run_folder(out) as folder:
-        told = {
-            "movies": {m.movie_dir.name: {"dir": str(m.movie_dir), "token": m.token, "run": m.running, "gpu": m.gpu} for m in movies},
-            "chunks_per_job": options.chunks_per_job,
-            "env": str(args.env.absolute()) if args.env else "",
-        }
-        write_json(folder / "config.json", told)
-        snakemake = Snakemake(folder, profile_of(args.profile), args.snakemake)
+    folder = new_folder(out)
+    told = {
+        "movies": {m.movie_dir.name: {"dir": str(m.movie_dir), "token": m.token, "run": m.running, "gpu": m.gpu} for m in movies},
+        "chunks_per_job": options.chunks_per_job,
+        "env": str(args.env.absolute()) if args.env else "",
+    }
+    write_json(folder / "config.json", told)
+    snakemake = Snakemake(folder, profile_of(args.profile), args.snakemake)
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            snakemake.stop()
+    def stop(number: int, frame: FrameType | None) -> None:
+        snakemake.stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, stop)
-        with beating(movies):
-            return snakemake.wait()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    with beating(movies):
+        code = snakemake.wait()
+    remove_folder(folder, failed=code != 0)
+    return code
 
 
 def profile_of(name: str) -> Path:
