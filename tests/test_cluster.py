@@ -87,6 +87,7 @@ def test_six_movies_on_two_nodes_of_which_one_dies(
         wait_for(lambda: running_on(slurm, "n2"), running, "n2 had something to do")
         slurm.kill_node("n2")
         wait_for(lambda: slurm.state("n2").startswith("down"), running, "the node was missed")
+        slurm.start_node("n2")
         paths, _ = running.communicate()
     finally:
         running.terminate()
