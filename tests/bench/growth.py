@@ -38,7 +38,7 @@ def said_again(transcript: dict[str, Any], minutes: float) -> dict[str, Any]:
     for begin in range(0, round(60 * minutes), 60 * TAKE_MIN):
         text = json.dumps(transcript["segments"])
         segments += [later(segment, begin) for segment in json.loads(text) if segment["end"] + begin <= 60 * minutes]
-    return {**transcript, "segments": segments, "duration": 60 * minutes}
+    return {**transcript, "segments": [{**segment, "id": number} for number, segment in enumerate(segments)], "duration": 60 * minutes}
 
 
 def later(part: Any, seconds: float) -> Any:
