@@ -111,6 +111,7 @@ main() {
   cd "$root"
   build_environments || { say "tests/run.sh: an environment could not be built" && exit 1; }
   if [ -n "$fast" ]; then
+    pytest_arguments+=(--ignore=tests/test_workflow.py --ignore=tests/test_cluster.py)
     pytest_arguments+=(--ignore=tests/stages --ignore=tests/test_end_to_end.py --ignore=tests/test_trust_kill.py --ignore=tests/test_trust_faults.py)
   fi
   export PATH="$root/native/venvs/dev/bin:$PATH"

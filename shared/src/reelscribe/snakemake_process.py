@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reelscribe import device_manager
-from reelscribe.errors import ExitCode
+from reelscribe.errors import ExitCode, MissingToolError
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.stage_table import NATIVE
 
@@ -29,14 +29,19 @@ _TICK_S = 0.2
 
 
 class Snakemake:
-    """native/workflow/Snakefile at work in `folder`, with its config.json. more: further options of snakemake's."""
+    """native/workflow/Snakefile at work in `folder`, with its config.json. more: further options of snakemake's. Raises MissingToolError."""
 
     def __init__(self, folder: Path, profile: Path, more: Sequence[str]) -> None:
         python = NATIVE / "venvs" / "workflow" / "bin" / "python"
+        if not python.with_name("snakemake").exists():
+            raise MissingToolError(
+                "Snakemake is not in the environment workflow: it needs Python 3.11 or later",
+                remedy=f"PYTHON=python3.12 {NATIVE}/setup_venvs.sh --force workflow",
+            )
         command = [str(python), "-c", _LAUNCH, "--snakefile", str(NATIVE / "workflow" / "Snakefile")]
         command += ["--directory", str(folder), "--configfile", str(folder / "config.json"), "--workflow-profile", str(profile)]
         if profile.name == "local":
-            command += ["--resources", f"mem_mb={device_manager.probe().ram_mb}"]
+            command += ["--resources", "gpu=1", f"mem_mb={device_manager.probe().ram_mb}"]
         alive, self._alive = os.pipe()
         self._stopped_at = 0.0
         self._process = subprocess.Popen(
