@@ -29,7 +29,7 @@ _TICK_S = 0.2
 
 
 class Snakemake:
-    """native/workflow/Snakefile at work in `folder`, with its config.json. more: further options of snakemake's. Raises MissingToolError."""
+    """native/workflow/Snakefile at work in `folder`, with its config.json. more: options of snakemake's. Raises MissingToolError."""
 
     def __init__(self, folder: Path, profile: Path, more: Sequence[str]) -> None:
         python = NATIVE / "venvs" / "workflow" / "bin" / "python"
