@@ -10,6 +10,8 @@ from contextlib import suppress
 
 from reelscribe import logger
 
+_M_MMAP_THRESHOLD = -3  # malloc.h
+
 
 def peak_rss_mb() -> int:
     """Peak resident memory of this process or of its largest ended child, in MiB."""
@@ -38,6 +40,18 @@ def free_caches() -> None:
     with suppress(Exception):
         if mlx:
             mlx.clear_cache()
+
+
+def return_large_blocks() -> None:
+    """Have blocks of 1 MiB and more go back to the system when they are freed.
+
+    glibc moves that limit up to 32 MiB by itself, and what is smaller stays in a heap that falls to pieces when the sizes vary.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def cleanup(level: int = logging.DEBUG) -> None:
