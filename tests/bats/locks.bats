@@ -60,7 +60,7 @@ fail_with() {
 @test "torch is in no lock that can do without, and its CPU builds are of the locked versions" {
   local env package version
   for env in $(environments); do
-    case "$env" in silero-vad | pyannote-vad | diarization | asr) grep -q '^torch==' "$env.txt" ;; *) nothing_in '^(torch|nvidia-)' "$env.txt" ;; esac
+    case "$env" in pyannote-vad | diarization | asr | bench) grep -q '^torch==' "$env.txt" ;; *) nothing_in '^(torch|nvidia-)' "$env.txt" ;; esac
   done
   for package in torch torchaudio torchvision; do
     version="$(sed -n "s/^$package==\([0-9.]*\).*/\1/p" constraints.txt)"

@@ -148,9 +148,8 @@ class Server:
 
     def end(self) -> None:
         """Nothing more is asked."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        with self._process:  # its pipes are closed, and it is waited for
+            pass
 
 
 @dataclass

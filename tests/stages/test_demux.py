@@ -559,7 +559,7 @@ def test_a_disk_that_refuses_to_go_on_ends_the_stage_in_order(movies: Path, movi
 def test_ffmpeg_is_ended_before_the_error_is_dealt_with(movies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Left to the garbage collector, ffmpeg's pipe was closed while the interpreter went down, which aborted it."""
 
-    def fill_the_disk(packets: Iterator[tuple[int, bytes]], *_: Any) -> None:
+    def fill_the_disk(packets: Iterator[tuple[int, bytes]], *_: Any, **__: Any) -> None:
         next(packets)
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -544,6 +544,7 @@ def test_without_a_key_the_nfo_describes_the_movie(run_stage: RunStage, movie_di
     assert "no TMDB_TOKEN: the movie is described by The.Night.Train.2006.1080p.nfo and file name" in done.stderr
     metadata = json.loads((movie_dir / "metadata" / "tmdb.json").read_text(encoding="utf-8"))
     assert metadata == {
+        "schema_version": 1,
         "title": "The Night Train",
         "original_title": "Raat Ki Rail",
         "alternative_titles": ["Nachtzug"],
