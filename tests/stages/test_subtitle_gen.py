@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from reelscribe.artifacts import read_json, write_json
@@ -392,6 +393,20 @@ def test_a_movie_whose_picture_cannot_be_decoded_gets_its_subtitles(movie: Movie
     assert manifest["status"] == "done"
     assert any("shot changes are not known" in fallback for fallback in manifest["fallbacks"])
     assert "Where is he?" in movie.text("A_Movie.en.srt")
+
+
+def test_a_detector_that_is_killed_says_nothing_about_the_movie(movie: Movie, make_movie: MakeMovie, tmp_path: Path) -> None:
+    two_shots(make_movie, movie.file)
+    movie.put(transcript_of(segment_of("Where is he?", start=1.8)), picture=True)
+    killed = tmp_path / "ffmpeg"
+    killed.write_text(
+        f'#!/bin/sh\ncase "$*" in *scdet*) kill -9 $$ ;; esac\nexec "{imageio_ffmpeg.get_ffmpeg_exe()}" "$@"\n', encoding="utf-8"
+    )
+    killed.chmod(0o755)
+    done = movie.run(f"--ffmpeg={killed}", check=False)
+    assert done.returncode == 6
+    assert "SIGKILL" in done.stderr
+    assert "shot changes: 1" in movie.run().stderr
 
 
 def test_sound_alone_and_profiles_that_do_not_ask_need_no_detector(movie: Movie) -> None:

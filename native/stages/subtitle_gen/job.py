@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,6 +127,8 @@ def _shots(ctx: Any, media: Media) -> list[float] | None:
                 executable, ctx.movie, stream, media.container, end, ctx.threads, lambda time: ctx.progress.update(time, end)
             )
         except ReelscribeError as error:
+            if isinstance(error, ffmpeg.FfmpegError) and error.status in (-signal.SIGKILL, -signal.SIGTERM):
+                raise  # somebody ended it, and that says nothing about the movie: with the next run it may be found
             ctx.fallback(f"shot changes are not known, cues may come and go near them: {error.message}")
             return None
         kept = Shots(key=key, cuts=found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reelscribe import ffmpeg
+from reelscribe import ffmpeg, limits
 from reelscribe.schemas import Contents, Stream
 
 THRESHOLD = 10.0  # scdet's own
@@ -25,13 +25,14 @@ def cuts(
 ) -> list[float]:
     """Times of the first picture of each shot but the first, up to `end`, on the movie's timeline. `on_time` is told how far it is.
 
-    Decodes every picture. Raises FfmpegError.
+    Decodes every picture. Raises FfmpegError, LimitError.
     """
     source = ffmpeg.source(movie, "-threads", str(threads))
     output = ["-map", f"0:{stream.index}", "-t", f"{end:.3f}", "-vf", _FILTERS, "-fps_mode", "passthrough", "-f", "null", "-"]
     found: list[float] = []
     time = 0.0
-    with ffmpeg.running(executable, [*source, *output, *ffmpeg.keeping_time(container)]) as stdout:
+    allowed = limits.encoding(movie.stat().st_size, end, (stream.width or 0) * (stream.height or 0))
+    with ffmpeg.running(executable, [*source, *output, *ffmpeg.keeping_time(container)], limits=allowed) as stdout:
         for line in stdout:
             key, _, value = line.decode(errors="replace").strip().rpartition(":" if line.startswith(b"frame") else "=")
             if key.endswith("pts_time") and value != "NOPTS":
