@@ -145,7 +145,8 @@ def running(executable: str, arguments: Sequence[str], *, limits: Limits = _SHOR
             clock.cancel()
             if listener.ident:
                 listener.join()
-    if process.returncode:
+    # Without memory ffmpeg may take a stream for ended, and end well.
+    if process.returncode or os.strerror(errno.ENOMEM) in "\n".join(said):
         raise _failure(process.returncode, list(said), limits, late=late.is_set(), computed_s=_computed_s() - computed_s)
 
 
