@@ -234,14 +234,27 @@ def beating(movie_dir: Path, token: str, lost: Callable[[], None]) -> Iterator[N
 
     That happens to a run that was asleep for EXPIRY_S, on a laptop say, while another host looked for it.
     """
+
+    def once() -> bool:
+        held = beat(movie_dir, token)
+        if not held:
+            lost()
+        return held
+
+    with repeating(once):
+        yield
+
+
+@contextmanager
+def repeating(once: Callable[[], bool]) -> Iterator[None]:
+    """Call `once` every HEARTBEAT_S while the block runs, until it returns False."""
     done = threading.Event()
 
     def loop() -> None:
         while not done.wait(HEARTBEAT_S):
             # A missed beat is made up by the next one; a full disk must not end the stage from here.
             with suppress(Exception):
-                if not beat(movie_dir, token):
-                    lost()
+                if not once():
                     return
 
     thread = threading.Thread(target=loop, name="lease", daemon=True)

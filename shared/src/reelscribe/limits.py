@@ -58,7 +58,7 @@ def copying(size: int, duration: float) -> Limits:
 
 
 def encoding(size: int, duration: float, pixels: int) -> Limits:
-    """For drawing on pictures of `pixels` and encoding them anew: at a hundredth of the speed it plays at, with all cores.
+    """For looking at pictures of `pixels`, drawing on them, encoding them: at a hundredth of the speed it plays at, with all cores.
 
     x264 and x265 hold dozens of pictures and have more threads than there are cores, each with pictures of its own.
     """

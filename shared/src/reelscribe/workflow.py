@@ -16,7 +16,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -102,21 +101,15 @@ def may_use_gpu(stage: Stage[Any, Any, Any], options: Any, here: bool) -> bool:
 @contextmanager
 def beating(movies: Sequence[Movie]) -> Iterator[None]:
     """Keep every heartbeat going. What was given back by its last job has none any more."""
-    done = threading.Event()
 
-    def loop() -> None:
-        while not done.wait(lease.HEARTBEAT_S):
-            for found in movies:
-                with suppress(Exception):
-                    lease.beat(found.movie_dir, found.token)
+    def once() -> bool:
+        for found in movies:
+            with suppress(Exception):
+                lease.beat(found.movie_dir, found.token)
+        return True
 
-    thread = threading.Thread(target=loop, name="leases", daemon=True)
-    thread.start()
-    try:
+    with lease.repeating(once):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def new_folder(out: Path) -> Path:
