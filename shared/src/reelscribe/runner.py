@@ -155,7 +155,6 @@ def _prepare_process(stage: AnyStage, options: StageOptions) -> None:
     os.environ.update(TOKENIZERS_PARALLELISM="false", **trust.DATA_ONLY)
     # PyTorch's oneDNN keeps code and memory for 1,024 sizes of input, and diarization has a new size in every batch.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
-    memory.return_large_blocks()
     if isinstance(options, MpsOptions):
         os.environ.update(options.mps_environment())
     network.set_up(offline=options.offline)
