@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reelscribe import disk, doctor, hub, jobs, lease, logger, models, orchestrate, sample, stage_table, status
-from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError, UsageError
+from reelscribe.command_line import command, names
+from reelscribe.errors import ExitCode, MissingToolError, UsageError
 from reelscribe.stage import load_contract, load_contracts
 from reelscribe.stage_table import NATIVE
 
@@ -267,8 +268,8 @@ def _parser() -> argparse.ArgumentParser:
     for one in (running, listing, dry, fetching, fetching_only):
         one.add_argument("--from", dest="first")
         one.add_argument("--to", dest="last")
-        one.add_argument("--only", type=_names, default=[])
-        one.add_argument("--skip", type=_names, default=[])
+        one.add_argument("--only", type=names, default=[])
+        one.add_argument("--skip", type=names, default=[])
     for one in (running, dry):
         one.add_argument("--force", action="store_true")
     for one in (running, dry, fetching_only):
@@ -286,10 +287,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
 def _jobs(text: str) -> int:
     """How many stages may run at once; 0: auto."""
     if text == "auto":
@@ -299,21 +296,12 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> int | None:
     """Command line."""
-    logger.set_up()
-    try:
-        args = _parser().parse_args(arguments)
-        return args.function(args) or ExitCode.DONE
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except Exception as error:
-        logger.get().error("%s: %s\n  → this is a mistake in reelscribe; LOG_LEVEL=DEBUG shows where", type(error).__name__, error)
-        logger.get().debug("", exc_info=True)
-        return ExitCode.FAILED
+    args = _parser().parse_args(arguments)
+    code: int | None = args.function(args)
+    return code
 
 
 if __name__ == "__main__":

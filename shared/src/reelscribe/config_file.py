@@ -14,6 +14,7 @@ from typing import Any
 
 from reelscribe import hub, logger, settings, supervise
 from reelscribe.artifacts import atomic_write
+from reelscribe.command_line import command
 from reelscribe.errors import ExitCode
 from reelscribe.settings import Setting, StageOptions
 from reelscribe.stage import Stage, StageFiles, file_fields, load_contracts
@@ -124,6 +125,7 @@ def files() -> dict[Path, str]:
     return {settings.PIPELINE_ENV: settings_file(), DOCUMENT: document()}
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -132,7 +134,6 @@ def main(arguments: list[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true")
     mode.add_argument("--check", action="store_true")
-    logger.set_up()
     write = parser.parse_args(arguments).write
     stale = [path for path, text in files().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:

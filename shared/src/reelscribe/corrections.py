@@ -20,7 +20,8 @@ from typing import Literal
 
 from reelscribe import jobs, lease, logger, reviewed, stage_table
 from reelscribe.artifacts import read_json
-from reelscribe.errors import BadInputError, ExitCode, MissingInputError, ReelscribeError
+from reelscribe.command_line import command, names
+from reelscribe.errors import BadInputError, MissingInputError
 from reelscribe.schemas import Correction, Corrections, Transcript
 from reelscribe.stage import load_contract
 
@@ -165,23 +166,18 @@ def as_json(found: Sequence[Line]) -> str:
     return json.dumps([{**line.correction.model_dump(), "state": line.state, "text": line.text} for line in found], ensure_ascii=False)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = _parser().parse_args(arguments)
-    logger.set_up()
-    try:
-        movie_dir = jobs.existing(Path(args.movie_dir), Path(args.out))
-        if decide(movie_dir, **{name: [one for said in getattr(args, name) for one in said] for name in _DECISIONS}):
-            return ExitCode.DONE
-        found = lines(movie_dir)
-        if args.json:
-            logger.result(as_json(found))
-        else:
-            print_table(found)
-        return ExitCode.DONE
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
+    movie_dir = jobs.existing(Path(args.movie_dir), Path(args.out))
+    if decide(movie_dir, **{name: [one for said in getattr(args, name) for one in said] for name in _DECISIONS}):
+        return
+    found = lines(movie_dir)
+    if args.json:
+        logger.result(as_json(found))
+    else:
+        print_table(found)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -191,9 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("movie_dir", metavar="DIR", help="a movie directory, or the movie")
     parser.add_argument("--out", default="out", help="where movie directories are, when DIR is a movie")
     for name in _DECISIONS:
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar="ID,…", type=lambda ids: [one for one in ids.split(",") if one]
-        )
+        parser.add_argument(f"--{name}", action="append", default=[], metavar="ID,…", type=names)
     parser.add_argument("--json", action="store_true", help="the table as JSON")
     return parser
 

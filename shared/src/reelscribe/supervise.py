@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict
 
 from reelscribe import environments, lease, logger, manifest, settings
 from reelscribe.artifacts import write_errors
-from reelscribe.errors import BusyError, ExitCode, MissingToolError, ReelscribeError
+from reelscribe.command_line import command
+from reelscribe.errors import BusyError, ExitCode, MissingToolError
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.progress import EVENTS_VARIABLE, Display
 from reelscribe.runner import RETRY_VARIABLE
@@ -281,6 +282,7 @@ def _record_end(movie_dir: Path, row: Row, attempt: Attempt, code: int) -> None:
     logger.get().error("%s: %s\n  → see %s", row.name, record.error, movie_dir / "logs" / f"{row.key}.log")
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="reelscribe.supervise", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -291,16 +293,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--env")
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--part")
-    logger.set_up()
-    try:
-        args: Any = parser.parse_args(arguments)
-        logs = Path(args.movie_dir) / "logs"
-        with write_errors(logs / "pipeline.log"):
-            logs.mkdir(parents=True, exist_ok=True)
-            return supervise(args)
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
+    args: Any = parser.parse_args(arguments)
+    logs = Path(args.movie_dir) / "logs"
+    with write_errors(logs / "pipeline.log"):
+        logs.mkdir(parents=True, exist_ok=True)
+        return supervise(args)
 
 
 if __name__ == "__main__":

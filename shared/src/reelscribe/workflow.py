@@ -26,6 +26,7 @@ from typing import Any
 
 from reelscribe import device_manager, hub, jobs, lease, logger, settings, stage_table, status
 from reelscribe.artifacts import write_json
+from reelscribe.command_line import command, names
 from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError, StageFailedError, UsageError
 from reelscribe.snakemake_process import Snakemake
 from reelscribe.stage import Stage, load_contract
@@ -288,8 +289,8 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--env", type=Path)
     running.add_argument("--from", dest="first")
     running.add_argument("--to", dest="last")
-    running.add_argument("--only", type=_names, default=[])
-    running.add_argument("--skip", type=_names, default=[])
+    running.add_argument("--only", type=names, default=[])
+    running.add_argument("--skip", type=names, default=[])
     running.add_argument("--json", action="store_true")
     running.add_argument("--snakemake", action="append", default=[])
     ending = commands.add_parser("finish")
@@ -299,22 +300,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    logger.set_up()
     args = _parser().parse_args(arguments)
-    try:
-        code: int = args.function(args)
-        return code
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+    code: int = args.function(args)
+    return code
 
 
 if __name__ == "__main__":

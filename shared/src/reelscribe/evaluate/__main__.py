@@ -26,7 +26,8 @@ from typing import Any
 
 from reelscribe import logger
 from reelscribe.artifacts import refuse_strangers
-from reelscribe.errors import BadInputError, ExitCode, ReelscribeError
+from reelscribe.command_line import command
+from reelscribe.errors import BadInputError, ExitCode
 from reelscribe.evaluate import names, speakers, text, timing
 from reelscribe.evaluate.made import Made
 from reelscribe.evaluate.references import Reference
@@ -85,17 +86,10 @@ def _as_json(movie_dir: Path, scores: Sequence[Score]) -> str:
     return json.dumps({"movie_dir": str(movie_dir), "scores": found}, ensure_ascii=False, indent=1)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    logger.set_up()
-    args = _parser().parse_args(arguments)
-    try:
-        return measure(args)
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+    return measure(_parser().parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -8,27 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reelscribe import logger, report
-from reelscribe.errors import ExitCode, ReelscribeError
+from reelscribe.command_line import command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m reelscribe.report", description=__doc__)
     parser.add_argument("movie_dir", metavar="MOVIE_DIR", type=Path, help="the movie's folder, as out/Film")
-    args = parser.parse_args(arguments)
-    logger.set_up()
-    try:
-        logger.result(str(report.write(args.movie_dir)))
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
-    except Exception as error:
-        logger.get().error(
-            "report.html: %s: %s\n  → this is a mistake in reelscribe; LOG_LEVEL=DEBUG shows where", type(error).__name__, error
-        )
-        logger.get().debug("", exc_info=True)
-        return ExitCode.FAILED
-    return ExitCode.DONE
+    logger.result(str(report.write(parser.parse_args(arguments).movie_dir)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 from reelscribe import jobs, logger
-from reelscribe.errors import BusyError, ExitCode, MissingInputError, ReelscribeError, UsageError
+from reelscribe.command_line import command
+from reelscribe.errors import BusyError, MissingInputError, UsageError
 from reelscribe.review.desk import SHOWN, Desk
 from reelscribe.review.rerun import Reruns
 from reelscribe.review.server import Server
@@ -28,20 +29,15 @@ _LOCK = ".review.lock"
 _LINK = ".review.html"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = _parser().parse_args(arguments)
-    logger.set_up()
-    try:
-        movie_dir = jobs.existing(Path(args.movie_dir), Path(args.out))
-        if not (movie_dir / SHOWN).is_file():
-            raise MissingInputError(SHOWN, "post-ner")
-        with _alone(movie_dir):
-            serve(movie_dir, port=args.port, browser=not args.no_browser)
-    except ReelscribeError as error:
-        logger.get().error("%s", error)
-        return error.code
-    return ExitCode.DONE
+    movie_dir = jobs.existing(Path(args.movie_dir), Path(args.out))
+    if not (movie_dir / SHOWN).is_file():
+        raise MissingInputError(SHOWN, "post-ner")
+    with _alone(movie_dir):
+        serve(movie_dir, port=args.port, browser=not args.no_browser)
 
 
 def _parser() -> argparse.ArgumentParser:
