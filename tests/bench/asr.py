@@ -31,6 +31,8 @@ FIXTURES = ROOT / "tests" / "fixtures"
 BATCH = 16
 # Lengths of the films whose memory is measured.
 LENGTHS = (15, 60, 180)
+# A window takes as many seconds as it is long, or more: nothing stops that model.
+GEOMETRY_MIN = 2
 
 
 @dataclass
@@ -60,10 +62,10 @@ class Bench:
         command += [f"--models-dir={self.scratch / 'models'}", f"--threads={self.threads}", f"--batch-size={BATCH}"]
         return run(f"stage {film.name} {' '.join(options)}", [*command, *options], self.environment())
 
-    def decode(self, how: str, film: Path) -> dict[str, Any]:
+    def decode(self, how: str, film: Path, model: Path = FIXTURES / "whisper") -> dict[str, Any]:
         """One decoding by asr_decode.py: Cost of each part, and how many words."""
         script = Path(__file__).with_name("asr_decode.py")
-        command = [sys.executable, script, how, film, self.scratch / "models", self.threads, BATCH]
+        command = [sys.executable, script, how, model, film, self.scratch / "models", self.threads, BATCH]
         told = json.loads(run(f"{how} {film.name}", command, self.environment()).out.splitlines()[-1])
         return {"words": told["words"]} | {name: Cost(*lap) for name, lap in told["laps"].items()}
 
@@ -99,6 +101,28 @@ def overhead(bench: Bench) -> str:
         "the stage, words aligned": "whisperx",
     }
     return "\n\n".join((compared("decoding alone", costs, decoding), compared("from start to end", costs, whole)))
+
+
+def geometry(bench: Bench) -> str:
+    """The same decoding by a Whisper as large as `tiny`, every window once."""
+    from random_whisper import make
+
+    film = bench.film(GEOMETRY_MIN)
+    model = make(bench.scratch / "tiny", FIXTURES / "whisper")
+    bench.decode("once", film, model)  # converts it
+    costs: dict[str, list[Cost]] = {}
+    words: dict[str, int] = {}
+    for _ in range(bench.repeat):
+        for how in ("batched", "once"):
+            found = bench.decode(how, film, model)
+            words[how] = found["words"]
+            note(costs, how, found["decoding"])
+    bench.found["geometry"] = {"costs": plain(costs), "words": words}
+    rows = {
+        f"faster-whisper, `BatchedInferencePipeline` ({words['batched']} words)": "batched",
+        f"the stage ({words['once']} words)": "once",
+    }
+    return compared(f"224 tokens of each window in {GEOMETRY_MIN} minutes, decoding alone", costs, rows)
 
 
 def chunks(bench: Bench) -> str:
@@ -145,7 +169,7 @@ def bias(bench: Bench) -> str:
     return "\n\n".join((first, compared("with what no gate lets pass heard again", costs, named)))
 
 
-PARTS: dict[str, Callable[[Bench], str]] = {"overhead": overhead, "chunks": chunks, "memory": memory, "bias": bias}
+PARTS: dict[str, Callable[[Bench], str]] = {"overhead": overhead, "geometry": geometry, "chunks": chunks, "memory": memory, "bias": bias}
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------
@@ -182,7 +206,8 @@ def circumstances(bench: Bench, part: str) -> str:
     """What a number is worth without is little."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("faster-whisper", "ctranslate2", "whisperx"))
     load = " ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
-    rounds = "One round" if part == "memory" else f"{bench.minutes:g} minutes of film, {bench.repeat} rounds"
+    minutes = GEOMETRY_MIN if part == "geometry" else bench.minutes
+    rounds = "One round" if part == "memory" else f"{minutes:g} minutes of film, {bench.repeat} rounds"
     return (
         f"{rounds}, {os.cpu_count()} cores, no GPU used, threads: {bench.threads}, "
         f"windows in a batch: {BATCH}, int8, load average {load}; {libraries}."

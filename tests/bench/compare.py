@@ -197,7 +197,8 @@ GROUPS: dict[str, list[Row]] = {
     ],
     "Words aligned": [
         Row("whisperx", "`whisperx`", whisperx(), prepared=True),
-        asr("whisperx", "whisperx", "", "stage asr"),
+        asr("whisperx", "whisperx", "", "stage asr, told where speech is"),
+        Row("asr with speech", "stages silero-vad, pyannote-vad, asr", parts=("silero-vad", "pyannote-vad", "asr")),
     ],
     "Aligned words with speakers": [
         Row("whisperx --diarize", "`whisperx --diarize`", whisperx("--diarize"), prepared=True),
@@ -237,7 +238,7 @@ def circumstances(bench: Bench, runs: int) -> str:
 def main() -> None:
     """All groups that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=3, help="length of the film (3)")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the film (10)")
     parser.add_argument("--runs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--only", help=f"groups, by the beginning of their names: {'; '.join(GROUPS)}")
     parser.add_argument("--json", type=Path, help="also write all numbers into this file")

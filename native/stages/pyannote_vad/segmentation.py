@@ -47,11 +47,15 @@ class Segmenter:
     def segment(self, audio: Path, progress: Progress) -> Segmentation:
         """Run over `audio`, a few windows in memory at a time."""
         plan = Plan.of(wav.num_samples(audio), self.inference.duration, self.inference.step)
-        parts = []
+        scores = np.empty((0,), np.float16)
         for first, windows in plan.batches(audio, self.inference.batch_size):
-            parts.append(self.infer(windows))
+            found = self.infer(windows)
+            if not first:  # only now it is known how many frames and voices a window has
+                # One array: thousands of small ones between what torch frees let the heap of a three-hour film grow to 12 GB.
+                scores = np.empty((plan.num_windows, *found.shape[1:]), np.float16)
+            scores[first : first + len(found)] = found
             progress.update(first + len(windows), plan.num_windows)
-        return Segmentation(np.concatenate(parts), self.inference.duration, self.inference.step, self.model)
+        return Segmentation(scores, self.inference.duration, self.inference.step, self.model)
 
     def infer(self, windows: np.ndarray) -> np.ndarray:
         """(num_windows, num_samples) float32 → (num_windows, num_frames, num_speakers) float16 in 0…1."""
