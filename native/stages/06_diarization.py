@@ -124,8 +124,8 @@ def diarize(ctx: Context[Options, Inputs, Outputs], pipeline: Any, segmentation:
     def hook(step: str, _: Any, *, total: int | None = None, completed: int | None = None, **__: Any) -> None:
         if total and completed is not None:
             ctx.progress.update(completed, total, step)
-            if completed % _TRIMMED_EVERY == 0:
-                memory.trim()
+        if completed is None or completed % _TRIMMED_EVERY == 0:  # None: a step has ended
+            memory.trim()
 
     file = movie.audio_file(ctx.inputs.audio, result.uri(ctx.name))
     with pyannote_models.quiet():

@@ -314,12 +314,17 @@ def test_the_cache_tells_movies_by_their_identity(tmp_path: Path) -> None:
     assert HashCache(tmp_path / "dir").digest(movie, movie=True) == movie_identity(movie) != file_digest(movie)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"a.txt": 3}', '{"a.txt": [1, 2, 3]}', '{"a.txt": null}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"a.txt": 3}', '{"a.txt": [1, 2, 3]}', '{"a.txt": null}', '{"b.txt": [Infinity, 2, 3, "d"]}']
+)
 def test_a_damaged_cache_is_no_cache(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "hashes.json").write_text(content)
-    assert HashCache(tmp_path).digest(tmp_path / "a.txt") == file_digest(tmp_path / "a.txt")
+    cache = HashCache(tmp_path)
+    assert cache.digest(tmp_path / "a.txt") == file_digest(tmp_path / "a.txt")
+    cache.save()
+    assert json.loads((tmp_path / "manifests" / "hashes.json").read_text()).keys() == {"a.txt"}
 
 
 def test_a_cache_that_cannot_be_kept_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

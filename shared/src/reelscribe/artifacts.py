@@ -301,6 +301,9 @@ def movie_identity(path: Path) -> str:
     return digest.hexdigest()
 
 
+_ENTRY = [int, int, int, str]  # size, mtime, inode, digest
+
+
 class HashCache:
     """Digests of a movie directory's files, remembered by size, mtime and inode in `manifests/hashes.json`."""
 
@@ -314,7 +317,8 @@ class HashCache:
         with suppress(OSError, ValueError, RecursionError):
             stored = json.loads(self._file.read_text(encoding="utf-8"))
             if isinstance(stored, dict):
-                return stored
+                # Damage is as good as nothing; kept, it might be what cannot be written again.
+                return {name: entry for name, entry in stored.items() if isinstance(entry, list) and [*map(type, entry)] == _ENTRY}
         return {}
 
     def digest(self, path: Path, *, movie: bool = False) -> str:
@@ -323,7 +327,7 @@ class HashCache:
         name = os.path.relpath(path, self._root) if path.is_relative_to(self._root) else str(path)
         state = [about.st_size, about.st_mtime_ns, about.st_ino]
         entry = self._known.get(name)
-        if not (isinstance(entry, list) and entry[:3] == state and len(entry) == 4):
+        if entry is None or entry[:3] != state:
             entry = [*state, movie_identity(path) if movie else file_digest(path)]
             self._known[name] = self._learnt[name] = entry
         return str(entry[3])
