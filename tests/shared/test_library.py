@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reelscribe import device_manager, lease, stage_table
+from reelscribe import device_manager, hub, jobs, lease, stage_table
 from reelscribe.device_manager import Machine
 from reelscribe.library import Library, Movie, by_key, may_use_gpu
+from reelscribe.models import ModelNeed
 from reelscribe.stage import load_contract
 
 
@@ -44,6 +45,24 @@ def test_who_is_refused_is_not_held(tmp_path: Path) -> None:
         assert not mine.movies
         assert "newer reelscribe" in str(mine.refused[str(movie)])
         assert lease.holder(tmp_path / "out" / "A") is None
+
+
+def test_models_that_a_movie_directory_names_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    movie, begun = tmp_path / "A.mp4", tmp_path / "out" / "A"
+    movie.write_bytes(b"a movie")
+    begun.mkdir(parents=True)
+    jobs.write_job(begun, movie, {"WHISPER_BACKEND": "whisperx", "WHISPER_MODEL": "medium"})
+    wanted: list[str] = []
+
+    def provide(needs: list[ModelNeed], options: object, *, parent: int) -> hub.Outcome:
+        wanted.extend(need.repo for need in needs)
+        return hub.Outcome([], [])
+
+    monkeypatch.setattr(hub, "provide", provide)
+    mine = library(tmp_path, last="asr")
+    with mine.held([str(begun)]):
+        assert list(mine.movies) == [str(begun)], mine.refused
+    assert any("medium" in repo for repo in wanted), wanted
 
 
 def test_every_movie_has_a_key_of_its_own() -> None:
