@@ -486,9 +486,11 @@ def test_what_says_that_the_cpu_would_not_help_is_not_tried_there(pipeline, movi
     assert runs(tmp_path) == ["first cpu", "second cuda"]
 
 
-def test_limits_of_time_and_memory_end_a_stage(pipeline, movie) -> None:
+def test_limits_of_time_and_memory_end_a_stage(pipeline, movie, tmp_path) -> None:
     late = pipeline("--set", "FIRST_FAULT=hang", "--set", "STAGE_TIMEOUT=1", str(movie))
     assert late.returncode == 6 and "ran longer than STAGE_TIMEOUT=1 s" in late.stderr
+    record = json.loads((tmp_path / "out/A_Movie/manifests/01_first.json").read_text())
+    assert (record["exit_code"], record["error"]) == (6, "ran longer than STAGE_TIMEOUT=1 s"), "our signal was not Ctrl-C"
     big = pipeline("--set", "FIRST_FAULT=memory", "--set", "STAGE_MEMORY=300", str(movie))
     assert big.returncode == 6 and "more than STAGE_MEMORY=300 MiB" in big.stderr
 

@@ -41,6 +41,7 @@ from reelscribe.settings import option
 from reelscribe.stage import Context, Engine, ModelNeed, Stage, StageFiles, artifact, main
 
 REVISION = 3
+_ALIGNER = "torch"  # what it computes with
 Chunking = Annotated[Literal["auto", "always", "never"], BeforeValidator(lambda v: {"true": "always", "false": "never"}.get(v, v))]
 
 
@@ -228,7 +229,7 @@ def decode(ctx: Ctx, backend: Backend, plan: Plan, chunks: Sequence[Chunk]) -> I
 
 def aligner_device(options: Options) -> str:
     """Where words are aligned: with torch, whatever the engine computes with."""
-    return device_manager.choose(STAGE.row, "torch", options.device).device
+    return device_manager.choose(STAGE.row, _ALIGNER, options.device).device
 
 
 def aligner_for(ctx: Ctx, backend: Backend) -> Aligner:
@@ -359,6 +360,11 @@ def helper(options: Options) -> str:
     return align.ENVIRONMENT if aligns and STAGE.environment(options) != align.ENVIRONMENT else ""
 
 
+def helper_kind(options: Options) -> str:
+    """The aligner may have the GPU where the engine that decodes cannot use it."""
+    return _ALIGNER if options.alignment_backend == "whisperx" else ""
+
+
 STAGE = Stage(
     name="asr",
     revision=REVISION,
@@ -372,6 +378,7 @@ STAGE = Stage(
     models=models,
     redo=redo,
     helper=helper,
+    helper_kind=helper_kind,
     part=part,
 )
 

@@ -3,7 +3,8 @@
 # Subtitle many movies, each stage a job, on this machine or on a Slurm cluster. docs/cluster.md says how to set that up.
 #
 #   native/workflow/run.sh [options] MOVIE…          movies, folders of movies, movie directories that were begun
-#   native/workflow/run.sh [options] --list FILE     the movies that FILE names, one on a line
+#   native/workflow/run.sh [options] --list FILE     the same that FILE names, one on a line; a line
+#                                                    that begins with # is a comment
 #
 # The movie directories, manifests and results are those of native/pipeline.sh, byte for byte: what one of the two has begun the other goes
 # on with, and what is up to date is skipped. While a run holds a movie, no other can.

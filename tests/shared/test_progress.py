@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reelscribe import logger, progress
-from reelscribe.progress import EVENTS_VARIABLE, Progress
+from reelscribe.progress import EVENTS_VARIABLE, Display, Progress
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,17 @@ def all_of(terminal: int) -> str:
             shown += block
     os.close(terminal)
     return shown.decode()
+
+
+def test_a_terminal_that_several_processes_share_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, ours = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(ours, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        display = Display("A Movie: asr", bar=False)
+        display.show(0.5, "window 3")
+        display.close()
+    assert "asr" not in all_of(terminal)
 
 
 def test_a_terminal_shows_a_bar_and_gets_its_cursor_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

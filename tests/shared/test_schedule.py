@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from reelscribe import device_manager, stage_table
 from reelscribe.device_manager import Machine
-from reelscribe.schedule import Room, Schedule, Task
+from reelscribe.schedule import Room, Schedule, Task, task_of
+from reelscribe.stage import load_contract
 from reelscribe.stage_table import Row, waits_for
 
 ROOMY = Room(jobs=0, cores=64, ram_mb=1 << 20)
@@ -99,6 +100,19 @@ def test_one_gpu_is_for_one_stage() -> None:
     seen = together(gpu=True)
     assert not any({"diarization", "asr"} <= running for running in seen)
     assert any({"pyannote-vad", "silero-vad"} <= running for running in seen), "the others run beside it"
+
+
+def test_a_stage_whose_aligner_has_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a Mac CTranslate2 decodes on the CPU, and words are aligned on MPS."""
+    machine = Machine(mps=True, cores=10, ram_mb=1 << 20)
+    monkeypatch.setattr(device_manager, "probe", lambda: machine)
+    made = []
+    for name, said in (("diarization", {}), ("asr", {"backend": "whisperx"})):
+        stage = load_contract(stage_table.find(name))
+        made.append(task_of(stage, stage.options(**said), "", "", [name], machine))
+    diarization, asr = made
+    assert (asr.threads, asr.gpu) == (8, True)
+    assert not Room.of(machine, 0).has(asr, [diarization])
 
 
 def test_two_cores_are_shared_by_those_that_need_one() -> None:

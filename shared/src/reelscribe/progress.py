@@ -20,10 +20,14 @@ _REPORT_EVERY_S = 0.2
 
 
 class Display:
-    """Shows a fraction with a note: as a bar, below those of the stages that run at the same time, or as a line now and then."""
+    """Shows a fraction with a note: as a bar, below those of the stages that run at the same time, or as a line now and then.
 
-    def __init__(self, name: str) -> None:
+    bar: whether it may be one; those of several processes would write over each other.
+    """
+
+    def __init__(self, name: str, *, bar: bool = True) -> None:
         self._name = name
+        self._bar = bar
         self._said = time.monotonic()
         self._task: Any = None
         events = os.environ.get(EVENTS_VARIABLE)
@@ -34,7 +38,7 @@ class Display:
         if self._events is not None:
             with suppress(OSError):
                 os.write(self._events, (json.dumps({"fraction": fraction, "note": note}) + "\n").encode())
-        elif sys.stderr.isatty():
+        elif self._bar and sys.stderr.isatty():
             self._draw(fraction, note)
         elif time.monotonic() - self._said >= LINE_EVERY_S:
             self._said = time.monotonic()

@@ -29,6 +29,8 @@ from reelscribe.settings import MpsOptions, StageOptions
 from reelscribe.stage import Context, Stage, file_fields, resolve_inputs, resolve_outputs
 from reelscribe.stage_table import NATIVE
 
+# Snakemake sets these to what a job asked for, shells to anything; sums can differ in their last bits with the number of threads.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 RETRY_VARIABLE = "REELSCRIBE_DEVICE_RETRY"
 AnyStage = Stage[Any, Any, Any]
 
@@ -151,7 +153,7 @@ def _movie(given: str | None, movie_dir: Path, *, needed: bool) -> Path:
 def _prepare_process(stage: AnyStage, options: StageOptions) -> None:
     """Environment variables that libraries read when they are imported."""
     threads = str(device_manager.threads(stage.row, options.threads))
-    os.environ.setdefault("OMP_NUM_THREADS", threads)
+    os.environ.update(dict.fromkeys(_THREADS, threads))
     os.environ.update(TOKENIZERS_PARALLELISM="false", **trust.DATA_ONLY)
     # PyTorch's oneDNN keeps code and memory for 1,024 sizes of input, and diarization has a new size in every batch.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")

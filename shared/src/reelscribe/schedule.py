@@ -61,10 +61,10 @@ class Room:
 def task_of(stage: Stage, options: object, environment: str, helper: str, selected: Collection[str], machine: Machine) -> Task:  # type: ignore[type-arg]
     """`stage` as it runs with these options, where the stages `selected` run."""
     device = stage.choose_device(options)
-    gpu = device is not None and device.device != "cpu"
     # On a GPU one core feeds it; the other threads wait.
-    threads = 1 if gpu else device_manager.threads(stage.row, options.threads, machine)  # type: ignore[attr-defined]
-    return Task(stage.row, environment, helper, frozenset(waits_for(stage.row, selected)), gpu, threads)
+    feeds = device is not None and device.device != "cpu"
+    threads = 1 if feeds else device_manager.threads(stage.row, options.threads, machine)  # type: ignore[attr-defined]
+    return Task(stage.row, environment, helper, frozenset(waits_for(stage.row, selected)), stage.uses_gpu(options), threads)
 
 
 class Schedule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,17 +16,30 @@ from reelscribe.errors import ExitCode, MissingToolError
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.stage_table import NATIVE
 
-# die_with_parent() leaves a watcher behind that kills the group when our end of the pipe closes; then it becomes Snakemake.
+# die_with_parent() leaves a watcher behind that kills the group when our end of the pipe closes; then it becomes Snakemake. What a script
+# starts with & ignores SIGINT, and all its children with it; Snakemake knows no other signal that takes its jobs back.
 _LAUNCH = """
-import runpy, sys
+import runpy, signal, sys
 from reelscribe.process import die_with_parent
 die_with_parent()
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv[0] = "snakemake"
 runpy.run_module("snakemake", run_name="__main__")
 """
 # Time for scancel, and for stages to end as after Ctrl-C.
 _GRACE_S = 60.0
 _TICK_S = 0.2
+
+
+def runs_here(profile: Path) -> bool:
+    """Whether jobs run on this machine: Snakemake's own executor, unless the profile names another."""
+    return _says(profile, "executor") in ("", "local")
+
+
+def _says(profile: Path, key: str) -> str:
+    """What stands behind the key on its line of the profile; `{}` for what stands below it."""
+    line = re.search(rf"^{key}[ ]*:(.*)", (profile / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    return (line[1].partition("#")[0].strip(" '\"") or "{}") if line else ""
 
 
 class Snakemake:
@@ -40,7 +54,7 @@ class Snakemake:
             )
         command = [str(python), "-c", _LAUNCH, "--snakefile", str(NATIVE / "workflow" / "Snakefile")]
         command += ["--directory", str(folder), "--configfile", str(folder / "config.json"), "--workflow-profile", str(profile)]
-        if profile.name == "local":
+        if runs_here(profile) and not _says(profile, "resources"):
             command += ["--resources", "gpu=1", f"mem_mb={device_manager.probe().ram_mb}"]
         alive, self._alive = os.pipe()
         self._stopped_at = 0.0

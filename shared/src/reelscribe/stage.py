@@ -129,7 +129,8 @@ class Stage(Generic[Options, Inputs, Outputs]):
     imports. run(ctx): does the work. check(options, device): a real inference of moments; returns a line that says what worked.
     facts(movie, options): what else decides the output, by name: a text, or a file (hashed; None when absent). models(options): what it
     would use if it were there; native/pipeline.sh fetches what is missing, and stages look with models.locate(). redo(movie_dir,
-    options): whether to run although all is up to date. helper(options): another environment, in which it starts processes of its own.
+    options): whether to run although all is up to date. helper(options): another environment, in which it starts processes of its own;
+    helper_kind(options): what those compute with, as Engine.kind says it, or "".
     part(ctx, name): does the named part of the work for a workflow, which spreads a stage over machines; run() then finds it done.
     """
 
@@ -145,6 +146,7 @@ class Stage(Generic[Options, Inputs, Outputs]):
     models: Callable[[Options], list[ModelNeed]] = _no_models
     redo: Callable[[Path, Options], bool] = _good_enough
     helper: Callable[[Options], str] = _no_helper
+    helper_kind: Callable[[Options], str] = _no_helper
     part: Callable[[Context[Options, Inputs, Outputs], str], None] | None = None
 
     @property
@@ -160,6 +162,14 @@ class Stage(Generic[Options, Inputs, Outputs]):
         """The device, or None for a stage that computes on none."""
         kind = self.engine(options).kind
         return device_manager.choose(self.row, kind, options.device) if kind else None
+
+    def kinds(self, options: Options) -> list[str]:
+        """What it computes with, its helper included: keys of device_manager.ENGINES."""
+        return [kind for kind in (self.engine(options).kind, self.helper_kind(options)) if kind]
+
+    def uses_gpu(self, options: Options) -> bool:
+        """Whether any of it computes on a GPU of this machine."""
+        return any(device_manager.choose(self.row, kind, options.device).device != "cpu" for kind in self.kinds(options))
 
 
 @dataclass

@@ -1,8 +1,10 @@
 """Run one stage and answer for it: process group, death with its parent, time and memory limits, retry on the CPU, exit code.
 
     python -m reelscribe.supervise --movie-dir DIR --stage NAME [--environment ENV] --parent PID [--env FILE] [--force] [--part NAME]
+                                   [--among MOVIE]
 
-The stage's talk goes to stderr and logs/pipeline.log. The exit code is the stage's; a signal n that ended it gives 128 + n.
+The stage's talk goes to stderr and logs/pipeline.log. The exit code is the stage's; a signal n that ended it gives 128 + n. --among: other
+movies' stages talk on the same stderr, so its lines begin with the name of this one, and progress is told in lines.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ from reelscribe import environments, lease, logger, manifest, settings
 from reelscribe.artifacts import write_errors
 from reelscribe.command_line import command
 from reelscribe.errors import BusyError, ExitCode, MissingToolError
+from reelscribe.manifest import Manifest
 from reelscribe.process import ALIVE_VARIABLE
 from reelscribe.progress import EVENTS_VARIABLE, Display
-from reelscribe.runner import RETRY_VARIABLE
+from reelscribe.runner import RETRY_VARIABLE, Job
 from reelscribe.settings import option
 from reelscribe.stage import load_contract, load_contracts
 from reelscribe.stage_table import NATIVE, Row, find
@@ -58,7 +61,10 @@ class PipelineOptions(BaseModel):
 
 @dataclass
 class Attempt:
-    """One run of the stage's process. `why`: the reason it was ended by us, empty when it ended by itself."""
+    """One run of the stage's process. `why`: the reason it was ended by us, empty when it ended by itself.
+
+    among: what its lines begin with, where others talk in between.
+    """
 
     row: Row
     arguments: list[str]
@@ -66,13 +72,15 @@ class Attempt:
     parent: int
     limits: PipelineOptions
     log: IO[bytes]
+    stopping: list[int] = field(default_factory=list)
+    lost: list[BusyError] = field(default_factory=list)
+    among: str = ""
     why: str = ""
     code: int = 0
     peak_rss_mb: int = 0
     rss_mb: int = 0
     look_at: float = 0.0
-    stopping: list[int] = field(default_factory=list)
-    lost: list[BusyError] = field(default_factory=list)
+    _rest: bytes = b""
 
     def run(self) -> int:
         """Start the process, stay with it to the end and return the exit code as a shell would show it."""
@@ -89,10 +97,12 @@ class Attempt:
         )
         os.close(alive_read)
         os.close(events_write)
-        display = Display(self.row.name)
+        display = Display(f"{self.among}: {self.row.name}" if self.among else self.row.name, bar=not self.among)
         try:
             self._stay(child, events_read, display)
         finally:
+            if self._rest:
+                self._tell(b"\n")
             display.close()
             _kill(child.pid, signal.SIGKILL)
             os.close(alive_write)
@@ -130,6 +140,12 @@ class Attempt:
         # A log that cannot be written, on a full disk say, must not end the stage.
         with suppress(OSError):
             self.log.write(data)
+        self._tell(data)
+
+    def _tell(self, data: bytes) -> None:
+        if self.among:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            data = b"".join(b"  %s: %s\n" % (self.among.encode(), line.strip()) for line in lines)
         with suppress(OSError):
             sys.stderr.write(data.decode(errors="replace"))
             sys.stderr.flush()
@@ -212,13 +228,13 @@ def supervise(args: argparse.Namespace) -> int:
         arguments = [str(python), str(row.script), "--movie-dir", str(movie_dir)]
         arguments += ["--force"] if args.force else []
         arguments += ["--part", args.part] if args.part else []
-        attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping=stopping, lost=lost)
+        attempt = Attempt(row, arguments, environment, args.parent, limits, log, stopping, lost, args.among)
         code = attempt.run()
         crashed_on = _crashed_gpu(movie_dir, row, attempt)
         if crashed_on:
             logger.get().warning("%s: %s; once more on the CPU", row.name, crashed_on)
             environment[RETRY_VARIABLE] = crashed_on
-            attempt = Attempt(row, [*arguments, "--device=cpu"], environment, args.parent, limits, log, stopping=stopping, lost=lost)
+            attempt = Attempt(row, [*arguments, "--device=cpu"], environment, args.parent, limits, log, stopping, lost, args.among)
             code = attempt.run()
     if lost:
         raise lost[0]
@@ -227,7 +243,7 @@ def supervise(args: argparse.Namespace) -> int:
     elif attempt.why:
         code = ExitCode.FAILED
     if code:
-        _record_end(movie_dir, row, attempt, code)
+        _record_end(movie_dir, row, attempt, code, env_file)
     return code
 
 
@@ -267,10 +283,28 @@ def _ending(code: int) -> str:
     return f"exit code {code}"
 
 
-def _record_end(movie_dir: Path, row: Row, attempt: Attempt, code: int) -> None:
-    """A stage that could not write how it ended gets its manifest from us."""
+def _unwritten(movie_dir: Path, row: Row, env_file: Path | None) -> Manifest | None:
+    """The manifest of a stage that had not begun one, or of a part, which has none; None where the stage was up to date all the same."""
+    with suppress(Exception):
+        stage = load_contract(row)
+        options, sources = settings.resolve(stage.name, stage.options, settings.layers({}, env_file, movie_dir))
+        movie = Path(settings.read_env_file(movie_dir / "job.env")["MOVIE"])
+        job = Job(stage, movie, movie_dir, options, sources)
+        record, previous = job.pending(), manifest.read(movie_dir, row)
+        record.outputs = dict(previous.outputs) if previous else {}
+        return None if job.current(record) else record
+    return None
+
+
+def _record_end(movie_dir: Path, row: Row, attempt: Attempt, code: int, env_file: Path | None) -> None:
+    """A stage that could not write how it ended, or took our signal for Ctrl-C, gets its manifest from us."""
     record = manifest.read(movie_dir, row)
-    if record is None or record.status != "running":
+    interrupted = record is not None and record.exit_code == ExitCode.INTERRUPTED and attempt.why
+    if not interrupted and (record is None or record.status != "running"):
+        # With our parent gone the next run may be at work here already.
+        ours = attempt.code > 128 and code != ExitCode.INTERRUPTED and os.getppid() == attempt.parent
+        record = _unwritten(movie_dir, row, env_file) if ours else None
+    if record is None:
         if attempt.why:
             logger.get().error("%s: %s", row.name, attempt.why)
         return
@@ -293,6 +327,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--env")
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--part")
+    parser.add_argument("--among", default="")
     args: Any = parser.parse_args(arguments)
     logs = Path(args.movie_dir) / "logs"
     with write_errors(logs / "pipeline.log"):

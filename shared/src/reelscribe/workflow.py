@@ -4,7 +4,7 @@
     python -m reelscribe.workflow finish …                  what the Snakefile does when a movie's last stage is done
 
 Which stages run is found out here, from the manifests; Snakemake only knows which of them wait for which. This process holds every movie's
-lease and keeps its heartbeat going, and each job inherits it through the token.
+lease and keeps its heartbeat going (reelscribe.library), and each job inherits it through the token.
 """
 
 from __future__ import annotations
@@ -17,100 +17,26 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reelscribe import device_manager, hub, jobs, lease, logger, settings, stage_table, status
+from reelscribe import jobs, lease, logger, settings, stage_table, status
 from reelscribe.artifacts import write_json
 from reelscribe.command_line import command, names
-from reelscribe.errors import ExitCode, MissingToolError, ReelscribeError, StageFailedError, UsageError
-from reelscribe.snakemake_process import Snakemake
-from reelscribe.stage import Stage, load_contract
+from reelscribe.errors import ExitCode, StageFailedError, UsageError
+from reelscribe.library import Library, Movie, by_key, named
+from reelscribe.snakemake_process import Snakemake, runs_here
+from reelscribe.stage import load_contract
 from reelscribe.stage_table import NATIVE, Row
 from reelscribe.supervise import PipelineOptions
 
 WORKFLOW = NATIVE / "workflow"
-_TICK_S = 0.2
-
-
-@dataclass
-class Movie:
-    """A movie of this run. running: the stages that are not up to date; gpu: those of them that may compute on one."""
-
-    movie: Path
-    movie_dir: Path
-    token: str
-    running: list[str] = field(default_factory=list)
-    gpu: list[str] = field(default_factory=list)
-
-
-# -- before ---------------------------------------------------------------------------------------------------------------
-
-
-def provide(rows: Sequence[Row], kept: dict[str, str], env_file: Path | None) -> None:
-    """Fetch the models that are missing. Raises MissingToolError for a folder that somebody named and that is not there."""
-    needs, options = jobs.model_needs(map(load_contract, rows), kept, env_file)
-    for need, why in hub.provide(needs, options, parent=os.getpid()).missing:
-        if need.is_folder:
-            raise MissingToolError(f"{need.repo} ({need.purpose}): {why.message}", remedy=why.remedy or "correct the path of the model")
-
-
-def opened(name: str, out: Path, kept: dict[str, str]) -> Movie:
-    """The movie `name`, or that of the movie directory `name`, held by this process, with its settings kept. Raises BusyError."""
-    if (Path(name) / "job.env").is_file():
-        movie_dir = jobs.existing(Path(name), out)
-        movie, kept = jobs.movie_of(movie_dir), {**jobs.kept_settings(movie_dir), **kept}
-        token = lease.acquire(movie_dir)
-    else:
-        movie = Path(name)
-        movie_dir, token = jobs.open_movie(movie, out, os.getpid())
-    try:
-        jobs.write_job(movie_dir, movie, kept)
-        (movie_dir / "logs").mkdir(exist_ok=True)
-    except BaseException:
-        lease.release(movie_dir, token)
-        raise
-    return Movie(movie, movie_dir, token)
-
-
-def look_at(found: Movie, rows: Sequence[Row], here: bool) -> None:
-    """Find out what is to be done. here: the jobs run on this machine."""
-    decided = status.would_run(status.entries(found.movie_dir, found.movie), [row.name for row in rows], force=False)
-    found.running = [entry.stage for entry, action in decided if action != "up to date"]
-    for name in found.running:
-        stage = load_contract(stage_table.find(name))
-        if may_use_gpu(stage, jobs.options_of(stage, found.movie_dir)[0], here):
-            found.gpu.append(name)
-
-
-def may_use_gpu(stage: Stage[Any, Any, Any], options: Any, here: bool) -> bool:
-    """Whether a job of `stage` is to have a GPU: where its table and DEVICE allow it; on this machine, only if it has one."""
-    kind = stage.engine(options).kind
-    if not (kind and stage.row.gpu) or options.device == "cpu" or set(device_manager.ENGINES[kind]) == {"cpu"}:
-        return False
-    device = stage.choose_device(options) if here else None
-    return device is None or device.device != "cpu"
 
 
 # -- while jobs run -------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def beating(movies: Sequence[Movie]) -> Iterator[None]:
-    """Keep every heartbeat going. What was given back by its last job has none any more."""
-
-    def once() -> bool:
-        for found in movies:
-            with suppress(Exception):
-                lease.beat(found.movie_dir, found.token)
-        return True
-
-    with lease.repeating(once):
-        yield
 
 
 def new_folder(out: Path) -> Path:
@@ -127,26 +53,27 @@ def remove_folder(folder: Path, failed: bool) -> None:
             folder.parent.rmdir()
 
 
-def play(movies: Sequence[Movie], args: argparse.Namespace, out: Path) -> int:
-    """Run Snakemake over the movies to its end; its exit code, or 130."""
-    said = settings.layers(jobs.job_settings(args.set, args.env), None, None)
-    options, _ = settings.resolve("pipeline", PipelineOptions, said)
-    folder = new_folder(out)
-    told = {
-        "movies": {m.movie_dir.name: {"dir": str(m.movie_dir), "token": m.token, "run": m.running, "gpu": m.gpu} for m in movies},
-        "chunks_per_job": options.chunks_per_job,
-        "env": str(args.env.absolute()) if args.env else "",
+def config_of(movies: Sequence[Movie], chunks_per_job: int, env_file: Path | None) -> dict[str, Any]:
+    """What the Snakefile is told."""
+    return {
+        "movies": {k: {"dir": str(m.movie_dir), "token": m.token, "run": m.running, "gpu": m.gpu} for k, m in by_key(movies).items()},
+        "chunks_per_job": chunks_per_job,
+        "env": str(env_file.absolute()) if env_file else "",
     }
-    write_json(folder / "config.json", told)
-    snakemake = Snakemake(folder, profile_of(args.profile), args.snakemake)
+
+
+def play(config: dict[str, Any], out: Path, profile: Path, more: Sequence[str]) -> int:
+    """Run Snakemake to its end; its exit code, or 130. more: options of its."""
+    folder = new_folder(out)
+    write_json(folder / "config.json", config)
+    snakemake = Snakemake(folder, profile, more)
 
     def stop(number: int, frame: FrameType | None) -> None:
         snakemake.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    with beating(movies):
-        code = snakemake.wait()
+    code = snakemake.wait()
     remove_folder(folder, failed=code != 0)
     return code
 
@@ -183,18 +110,23 @@ def outcome(found: Movie, rows: Sequence[Row]) -> tuple[int, str]:
     return (ExitCode.FAILED, f"{missing[0]} was not run") if missing else (ExitCode.DONE, "done")
 
 
-def summarize(movies: Sequence[Movie], rows: Sequence[Row], refused: dict[str, ReelscribeError], as_json: bool) -> int:
+def summarize(library: Library, names: Sequence[str], as_json: bool) -> int:
     """Say how each movie ended; result paths, or JSON, on stdout. The first exit code that is not 0."""
-    codes: list[int] = [error.code for error in refused.values()]
-    failures = [f"{name}: {error}" for name, error in refused.items()]
-    for found in movies:
-        code, why = outcome(found, rows)
+    codes: list[int] = []
+    failures: list[str] = []
+    for name in names:
+        if error := library.refused.get(name):
+            codes.append(error.code)
+            failures.append(f"{name}: {error}")
+        if not (found := library.movies.get(name)):
+            continue
+        code, why = outcome(found, library.rows)
         codes.append(code)
         if as_json:
             told = status.as_json(found.movie_dir, status.entries(found.movie_dir, found.movie))
             logger.result(json.dumps({**told, "exit_code": code}, ensure_ascii=False))
         elif not code:
-            for path in status.result_of(found.movie_dir, rows[-1]):
+            for path in status.result_of(found.movie_dir, library.rows[-1]):
                 logger.result(str(path))
         if code:
             failures.append(f"{found.movie}: {why}\n  → go on with the same command, or: native/pipeline.sh --status {found.movie_dir}")
@@ -209,36 +141,27 @@ def summarize(movies: Sequence[Movie], rows: Sequence[Row], refused: dict[str, R
 
 def run(args: argparse.Namespace) -> int:
     """All movies from their opening to their summary."""
-    rows = selected(args)
-    out = Path(args.out).absolute()
-    here = profile_of(args.profile).name == "local"
-    kept = jobs.job_settings(args.set, args.env)
-    names = [path for path in args.movies if (Path(path) / "job.env").is_file()]
-    names += map(str, jobs.movies([n for n in [*args.movies, *listed(args.list)] if n not in names]))
-    provide(rows, kept, args.env)
-    movies: list[Movie] = []
-    refused: dict[str, ReelscribeError] = {}
-    try:
-        for name in names:
-            try:
-                movies.append(opened(name, out, kept))
-                look_at(movies[-1], rows, here)
-            except ReelscribeError as error:
-                refused[name] = error
-        movies = [m for m in movies if str(m.movie) not in refused]
+    profile, kept = profile_of(args.profile), jobs.job_settings(args.set, args.env)
+    options, _ = settings.resolve("pipeline", PipelineOptions, settings.layers(kept, None, None))
+    if {"-n", "--dryrun", "--dry-run"} & set(args.snakemake):
+        raise UsageError(
+            "Snakemake does not know what asr's plan will be", remedy="native/pipeline.sh --dry-run MOVIE… says what would run"
+        )
+    library = Library(Path(args.out).absolute(), selected(args), kept, args.env, runs_here(profile))
+    names = named(args.movies, args.list)
+    library.provide(library.kept)
+    with library.held(names):
+        movies = list(library.movies.values())
         build_environments(movies)
         waiting = [m for m in movies if m.running]
         logger.get().info("%d movies, %d of them with something to do", len(movies), len(waiting))
-        code = play(waiting, args, out) if waiting else 0
-        if code == ExitCode.INTERRUPTED:
-            return code
+        config = config_of(waiting, options.chunks_per_job, args.env)
+        if waiting and play(config, library.out, profile, args.snakemake) == ExitCode.INTERRUPTED:
+            return ExitCode.INTERRUPTED
         for found in waiting:
-            if not (found.movie_dir / "report.html").is_file() or outcome(found, rows)[0]:
+            if not (found.movie_dir / "report.html").is_file() or outcome(found, library.rows)[0]:
                 write_report(found.movie_dir)
-        return summarize(movies, rows, refused, args.json)
-    finally:
-        for found in movies:
-            lease.release(found.movie_dir, found.token)
+        return summarize(library, names, args.json)
 
 
 def selected(args: argparse.Namespace) -> list[Row]:
@@ -249,11 +172,6 @@ def selected(args: argparse.Namespace) -> list[Row]:
     if not rows:
         raise UsageError("no stage is left to run", remedy="--from comes before --to; --only and --skip must leave something")
     return rows
-
-
-def listed(path: Path | None) -> list[str]:
-    """The movies that a file names, one on a line."""
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path else []
 
 
 def build_environments(movies: Sequence[Movie]) -> None:
