@@ -55,6 +55,8 @@ set -euo pipefail
 
 native=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 readonly native
+# Not `python -m`: the current folder, of which that makes a library, may be somebody else's movie directory.
+readonly python=("$native/venvs/core/bin/python" "$native/../shared/src/reelscribe/module.py")
 readonly sample_last=subtitle-gen # the last stage of a sample: mux would copy the whole movie
 
 movies=()    # as given on the command line
@@ -90,7 +92,7 @@ show_help() {
 }
 
 core() { # a command of reelscribe.cli
-  "$native/venvs/core/bin/python" -m reelscribe.cli "$@"
+  "${python[@]}" reelscribe.cli "$@"
 }
 
 parse() {
@@ -197,13 +199,13 @@ prepare() {
 }
 
 fetch() { # fetch|prefetch OPTION…
-  attend "$native/venvs/core/bin/python" -m reelscribe.cli "$1" --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
+  attend "${python[@]}" reelscribe.cli "$1" --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
     ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} "${@:2}"
 }
 
 # One movie from its opening to its summary: its stages, side by side where none waits for another, and its report.
 run_movie() { # --movie MOVIE or --resume DIR, further options of `reelscribe.cli run`
-  attend "$native/venvs/core/bin/python" -m reelscribe.cli run --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
+  attend "${python[@]}" reelscribe.cli run --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
     ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} ${jobs[@]+"${jobs[@]}"} ${force:+"$force"} ${json:+"$json"} "$@"
 }
 
@@ -263,7 +265,7 @@ run_all() {
 
 # The table of a movie's corrections, or what was decided about some of them and what follows from it: asr and what is before it stay.
 corrections() {
-  "$native/venvs/core/bin/python" -m reelscribe.corrections --out "$out" ${json:+"$json"} ${decisions[@]+"${decisions[@]}"} -- "$resume"
+  "${python[@]}" reelscribe.corrections --out "$out" ${json:+"$json"} ${decisions[@]+"${decisions[@]}"} -- "$resume"
   [ ${#decisions[@]} -gt 0 ] || return 0
   selection=("--from=post-ner" ${last_stage:+"--to=$last_stage"})
   run_movie --resume "$resume"
@@ -271,7 +273,7 @@ corrections() {
 
 # The report for review, until Ctrl-C; what follows from edits runs in the background (reelscribe.review.rerun).
 review() {
-  exec "$native/venvs/core/bin/python" -m reelscribe.review --out "$out" ${serving[@]+"${serving[@]}"} -- "$resume" </dev/null
+  exec "${python[@]}" reelscribe.review --out "$out" ${serving[@]+"${serving[@]}"} -- "$resume" </dev/null
 }
 
 dry_run() { # -- MOVIE… or --resume DIR
