@@ -30,7 +30,7 @@
 #   --model NAME|DIR   Whisper model: a name or a folder
 #   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
 #   --device NAME      auto, mps, cuda or cpu, for all stages (default: auto)
-#   --trust-model      run the code that a model's own files may hold; without it such a model is refused
+#   --trust-model      run the code that a model's own files may hold; without it such a model is refused. For this run alone
 #   --set KEY=VALUE    any setting of native/config/.env.pipeline, as often as needed
 #   --env FILE         settings file of KEY=VALUE lines; weaker than the options here
 #   --from STAGE       begin with this stage           --to STAGE         end with this stage

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import http.server
+import os
 import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from reelscribe import jobs
+from reelscribe.settings import layers, resolve, settings_of
+from reelscribe.stage import load_contracts
 from reelscribe.stage_table import NATIVE
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # Of Python's library, what our commands import before and after our own modules. Whoever imports it from elsewhere leaves a note.
 LIBRARY = ("argparse", "fcntl", "json", "platform", "random", "runpy", "secrets", "shlex", "socket", "wave")
@@ -46,3 +55,95 @@ def test_python_files_in_the_current_folder_are_not_run(planted: Path, make_movi
     )
     assert not [path.name for path in planted.rglob("*.ran")], done.stderr
     assert done.returncode == (0 if "tmdb" in command else 2 if "none" in command else 3), done.stderr
+
+
+# -- its settings -------------------------------------------------------------------------------------------------------
+
+PERSONAL = {"FFMPEG": "./mine", "TRUST_MODEL": "true", "HF_ENDPOINT": "https://example.org", "TMDB_URL": "https://example.org"}
+
+
+def write_job(movie_dir: Path, movie: Path, **said: str) -> None:
+    lines = {"MOVIE": str(movie), **said}
+    (movie_dir / "job.env").write_text("".join(f"{name}='{value}'\n" for name, value in lines.items()))
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, child_environment: dict[str, str]) -> Run:
+    """Run pipeline.sh to its end in tmp_path."""
+
+    def run(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        command, environment = [str(NATIVE / "pipeline.sh"), *map(str, arguments)], child_environment | more
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+    return run
+
+
+def test_what_is_run_or_trusted_or_told_a_key_is_said_by_the_user_alone(movie_dir: Path) -> None:
+    found = {s.env for stage in load_contracts() for s in settings_of(stage.name, stage.options) if s.personal}
+    assert found == set(PERSONAL)
+    write_job(movie_dir, movie_dir / "film.mkv", **PERSONAL, SDH="true")
+    assert jobs.kept_settings(movie_dir) == {"SDH": "true"}
+    for stage in load_contracts():
+        _, sources = resolve(stage.name, stage.options, layers({}, None, movie_dir, {}))
+        assert not [s.env for s in settings_of(stage.name, stage.options) if s.personal and sources[s.field] != "default"]
+
+
+@pytest.mark.parametrize("command", [["--status"], ["--dry-run", "--resume"], ["--to", "demux", "--resume"]], ids=" ".join)
+def test_a_program_that_a_movie_directory_names_is_not_run(pipeline: Run, movie_dir: Path, make_movie, command: list[str]) -> None:
+    movie = make_movie(movie_dir.parents[1] / "film.mkv", seconds=1)
+    program = movie_dir / "mine"
+    program.write_text('#!/bin/sh\ntouch "$0.ran"\n')
+    program.chmod(0o755)
+    write_job(movie_dir, movie, FFMPEG="./mine")
+    done = pipeline(*command, movie_dir)
+    assert not (movie_dir / "mine.ran").exists()
+    assert done.returncode == 0, done.stderr
+    assert "job.env says FFMPEG, which is not taken from a movie directory" in done.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[str]]]:
+    """Its address, and the keys that it was told."""
+    told: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.append(str(self.headers.get("Authorization")))
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}", told
+        serving.shutdown()
+
+
+def test_a_server_that_a_movie_directory_names_is_told_no_key(pipeline: Run, movie_dir: Path, tmp_path: Path, server) -> None:
+    address, told = server
+    movie = tmp_path / "film.mkv"
+    movie.write_bytes(b"looked at by nobody")
+    write_job(movie_dir, movie, HF_ENDPOINT=address, TMDB_URL=f"{address}/3")
+    # What is not that server is not there, either: there is no way to it through this proxy.
+    keys = {"OFFLINE": "false", "HF_TOKEN": "hf_key", "TMDB_TOKEN": "tmdb-key", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = pipeline("--only", "tmdb", "--resume", movie_dir, **keys)
+    pipeline("--prefetch", "--resume", movie_dir, **keys)
+    assert told == [], done.stderr
+    assert "job.env says TMDB_URL" in done.stderr and "job.env says HF_ENDPOINT" in done.stderr
+
+
+def test_what_the_command_line_says_of_them_reaches_the_stages_of_this_run(pipeline: Run, tmp_path: Path, make_movie) -> None:
+    import imageio_ffmpeg
+
+    movie, mine = make_movie(tmp_path / "film.mkv", seconds=1), tmp_path / "mine"
+    mine.write_text(f'#!/bin/sh\ntouch "$0.ran"\nexec "{imageio_ffmpeg.get_ffmpeg_exe()}" "$@"\n')
+    mine.chmod(0o755)
+    (tmp_path / "my.env").write_text("FFMPEG=/nowhere\n")
+    done = pipeline("--to", "demux", "--env", "my.env", "--set", "FFMPEG=./mine", movie)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine.ran").exists()
+    assert "FFMPEG" not in (tmp_path / "out" / "film" / "job.env").read_text()
+    os.unlink(tmp_path / "mine.ran")
+    again = pipeline("--to", "demux", "--resume", tmp_path / "out" / "film", FFMPEG=str(mine))
+    assert "demux: up to date" in again.stderr and (tmp_path / "mine.ran").exists(), "the environment may say it, too"

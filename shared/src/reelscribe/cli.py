@@ -137,6 +137,7 @@ def _open(args: argparse.Namespace) -> tuple[Path, str]:
         movie_dir, token = jobs.open_movie(movie, out, args.parent)
     try:
         jobs.write_job(movie_dir, movie, kept)
+        os.environ.update(jobs.personal(kept))
     except BaseException:
         lease.release(movie_dir, token)
         raise

@@ -129,13 +129,14 @@ def remove_folder(folder: Path, failed: bool) -> None:
 
 def play(movies: Sequence[Movie], args: argparse.Namespace, out: Path) -> int:
     """Run Snakemake over the movies to its end; its exit code, or 130."""
-    said = settings.layers(jobs.job_settings(args.set, args.env), None, None)
-    options, _ = settings.resolve("pipeline", PipelineOptions, said)
+    kept = jobs.job_settings(args.set, args.env)
+    options, _ = settings.resolve("pipeline", PipelineOptions, settings.layers(kept, None, None))
     folder = new_folder(out)
     told = {
         "movies": {m.movie_dir.name: {"dir": str(m.movie_dir), "token": m.token, "run": m.running, "gpu": m.gpu} for m in movies},
         "chunks_per_job": options.chunks_per_job,
         "env": str(args.env.absolute()) if args.env else "",
+        "said": jobs.personal(kept),
     }
     write_json(folder / "config.json", told)
     snakemake = Snakemake(folder, profile_of(args.profile), args.snakemake)
@@ -213,6 +214,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out).absolute()
     here = profile_of(args.profile).name == "local"
     kept = jobs.job_settings(args.set, args.env)
+    os.environ.update(jobs.personal(kept))
     names = [path for path in args.movies if (Path(path) / "job.env").is_file()]
     names += map(str, jobs.movies([n for n in [*args.movies, *listed(args.list)] if n not in names]))
     provide(rows, kept, args.env)
