@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from reelscribe import jobs
+from reelscribe.artifacts import refuse_strangers
+from reelscribe.errors import BadInputError
 from reelscribe.settings import layers, resolve, settings_of
 from reelscribe.stage import load_contracts
 from reelscribe.stage_table import NATIVE
@@ -144,6 +146,43 @@ def test_what_the_command_line_says_of_them_reaches_the_stages_of_this_run(pipel
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "mine.ran").exists()
     assert "FFMPEG" not in (tmp_path / "out" / "film" / "job.env").read_text()
-    os.unlink(tmp_path / "mine.ran")
+    (tmp_path / "mine.ran").unlink()
     again = pipeline("--to", "demux", "--resume", tmp_path / "out" / "film", FFMPEG=str(mine))
     assert "demux: up to date" in again.stderr and (tmp_path / "mine.ran").exists(), "the environment may say it, too"
+
+
+# -- what cannot be looked into -----------------------------------------------------------------------------------------
+
+# Root may read anything, unless it gives up the power to.
+POWERS = "-dac_override,-dac_read_search"
+POWERLESS = ["setpriv", f"--bounding-set={POWERS}", f"--inh-caps={POWERS}"] if os.geteuid() == 0 else []
+
+
+def test_a_folder_that_hides_what_is_in_it_is_refused(movie_dir: Path, tmp_path: Path, make_movie, child_environment) -> None:
+    """It could be entered, and what we write into a log there would go where a link in it leads."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    write_job(movie_dir, make_movie(tmp_path / "film.mkv", seconds=1))
+    (movie_dir / "logs").mkdir()
+    for name in ("pipeline.log", "01_demux.log"):
+        (movie_dir / "logs" / name).symlink_to(precious)
+    (movie_dir / "logs").chmod(0o311)
+    command = [*POWERLESS, str(NATIVE / "pipeline.sh"), "--to", "demux", "--resume", str(movie_dir)]
+    done = subprocess.run(command, env=child_environment, capture_output=True, text=True, timeout=280, check=False)
+    (movie_dir / "logs").chmod(0o755)
+    assert precious.read_text() == "precious"
+    assert done.returncode == 3
+    assert "'logs' in A_Movie is what cannot be looked at (Permission denied)" in done.stderr
+
+
+def test_a_folder_deeper_than_any_path_is_refused_with_words(movie_dir: Path) -> None:
+    here = os.open(movie_dir, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=here)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    with pytest.raises(BadInputError, match=r"is what cannot be looked at \(File name too long\)"):
+        refuse_strangers(movie_dir)
+    subprocess.run(["rm", "-rf", str(movie_dir)], check=False)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -241,14 +241,23 @@ def refuse_strangers(movie_dir: Path) -> None:
     reelscribe makes none of them. The movie directory itself may be a link.
     """
     root = movie_dir.resolve()
-    for folder, folders, names in os.walk(root):
+
+    def refuse(path: Path, why: str) -> NoReturn:
+        where = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")[:200]
+        raise BadInputError(
+            f"{where!r} in {movie_dir.name} is {why}",
+            remedy="delete it and run again: nothing was read from it or written to it; --out puts movies on another disk",
+        )
+
+    def unlisted(error: OSError) -> None:
+        # What is in a folder that may be entered and not listed is there all the same, for whoever knows its name.
+        if not isinstance(error, FileNotFoundError):
+            refuse(Path(error.filename), f"what cannot be looked at ({error.strerror})")
+
+    for folder, folders, names in os.walk(root, onerror=unlisted):
         for name in (*folders, *names):
             if why := _strange(Path(folder, name), root):
-                where = os.fsencode(Path(folder, name).relative_to(root)).decode(errors="backslashreplace")
-                raise BadInputError(
-                    f"{where!r} in {movie_dir.name} is {why}",
-                    remedy="delete it and run again: nothing was read from it or written to it; --out puts movies on another disk",
-                )
+                refuse(Path(folder, name), why)
 
 
 def _strange(path: Path, root: Path) -> str:
@@ -257,6 +266,8 @@ def _strange(path: Path, root: Path) -> str:
         mode = path.lstat().st_mode
     except FileNotFoundError:  # a temporary file that has its name by now
         return ""
+    except OSError as error:
+        return f"what cannot be looked at ({error.strerror})"
     if stat.S_ISLNK(mode):
         try:
             return "" if path.resolve(strict=True).is_relative_to(root) else "a link that leads out of it"
