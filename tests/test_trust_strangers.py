@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import subprocess
 import threading
@@ -149,6 +150,35 @@ def test_what_the_command_line_says_of_them_reaches_the_stages_of_this_run(pipel
     (tmp_path / "mine.ran").unlink()
     again = pipeline("--to", "demux", "--resume", tmp_path / "out" / "film", FFMPEG=str(mine))
     assert "demux: up to date" in again.stderr and (tmp_path / "mine.ran").exists(), "the environment may say it, too"
+
+
+# -- what it says -------------------------------------------------------------------------------------------------------
+
+COMMANDS = "\x1b]52;c;cm0=\x07\x1b[2J\x9b5m"  # to a terminal: put this into the clipboard, wipe the screen, blink
+
+
+def test_what_a_movie_directory_says_moves_no_terminal(pipeline: Run, tmp_path: Path, make_movie) -> None:
+    movie_dir = tmp_path / f"a{COMMANDS}b"
+    movie_dir.mkdir()
+    write_job(movie_dir, make_movie(tmp_path / "film.mkv", seconds=1))
+    record = {"stage": "tmdb", "revision": 1, "fingerprint": "", "run": {"started": ""}, "fallbacks": [COMMANDS], "error": COMMANDS}
+    word = {"id": "c1", "segment": 0, "first": 0, "last": 0, "start": 0, "end": 1, "old": "", "new": "", "rule": "x", "scores": {}}
+    said = {"id": 0, "start": 0, "end": 1, "text": COMMANDS, "words": []}
+    files = {
+        "manifests/02_tmdb.json": {**record, "status": "failed"},
+        "manifests/03_pre-ner.json": {**record, "stage": "pre-ner", "status": "done", "outputs": {COMMANDS: {"size": 0, "sha256": ""}}},
+        "corrected/corrections.json": {"corrections": [{**word, "heard": COMMANDS, "written": COMMANDS}], "threshold": 0.5},
+        "corrected/transcript.json": {"segments": [said], "language": "en", "engine": "", "model": "", "duration": 1},
+    }
+    for name, content in files.items():
+        (movie_dir / name).parent.mkdir(exist_ok=True)
+        (movie_dir / name).write_text(json.dumps(content))
+    for command in (["--status"], ["--corrections"], ["--only", "tmdb", "--resume"]):
+        done = pipeline(*command, movie_dir)
+        assert done.returncode == 0, done.stderr
+        assert r"\x1b]52" in done.stderr + done.stdout
+        table = done.stdout if "--corrections" in command else ""
+        assert not [c for c in COMMANDS if ord(c) in (7, 27, 0x9B) and c in done.stderr + table], command
 
 
 # -- what cannot be looked into -----------------------------------------------------------------------------------------
