@@ -163,8 +163,10 @@ on_signal() {
 # because ffmpeg would eat what bash itself reads.
 attend() {
   local code
+  [ -z "$interrupted" ] || return 130 # since the last one
   "$@" </dev/null &
   child=$!
+  [ -z "$interrupted" ] || on_signal # before its number was known
   while :; do
     code=0
     wait "$child" || code=$?
@@ -178,7 +180,10 @@ attend() {
 # A file without a name for what a command says, so that nothing of it stays whenever we are killed: write to &3, read from &4.
 unnamed_file() {
   local name
-  name=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
+  if ! name=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX" 2>/dev/null); then
+    [ -z "$interrupted" ] || exit 130
+    fail 5 "no file can be made in ${TMPDIR:-/tmp}: make room there, or name another folder in TMPDIR"
+  fi
   exec 3>"$name"
   exec 4<"$name"
   rm -f "$name"
