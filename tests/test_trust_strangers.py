@@ -6,13 +6,16 @@ import http.server
 import json
 import os
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from reelscribe import jobs
+from reelscribe import jobs, lease, pyannote_models
 from reelscribe.artifacts import refuse_strangers
 from reelscribe.errors import BadInputError
 from reelscribe.settings import layers, resolve, settings_of
@@ -179,6 +182,45 @@ def test_what_a_movie_directory_says_moves_no_terminal(pipeline: Run, tmp_path: 
         assert r"\x1b]52" in done.stderr + done.stdout
         table = done.stdout if "--corrections" in command else ""
         assert not [c for c in COMMANDS if ord(c) in (7, 27, 0x9B) and c in done.stderr + table], command
+
+
+# -- how much it says ---------------------------------------------------------------------------------------------------
+
+MEMORY = 3 << 30  # of addresses, for a command that takes a tenth of that
+TOO_LARGE = ['ulimit -v $0 && exec "$@"', str(MEMORY >> 10), str(NATIVE / "pipeline.sh")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS keeps no limit of memory")
+@pytest.mark.parametrize("name", [".lease.json", "manifests/hashes.json"])
+def test_a_giant_is_not_read(movie_dir: Path, tmp_path: Path, make_movie, child_environment, name: str) -> None:
+    write_job(movie_dir, make_movie(tmp_path / "film.mkv", seconds=1))
+    (movie_dir / name).parent.mkdir(exist_ok=True)
+    with open(movie_dir / name, "wb") as f:
+        f.truncate(MEMORY)  # a hole: it takes no room
+    command = ["bash", "-c", *TOO_LARGE, "--only", "tmdb", "--resume", str(movie_dir)]
+    done = subprocess.run(command, env=child_environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "said", [{"host": "a"}, {"pid": 1}, {"host": "a", "pid": "1"}, {"host": "a", "pid": 10**400}, {"host": "a\n" * 999, "pid": 1}]
+)
+def test_a_lease_that_names_no_holder_is_nobodys(movie_dir: Path, said: dict[str, object]) -> None:
+    (movie_dir / ".lease.json").write_text(json.dumps({**said, "heartbeat": time.time()}))
+    token = lease.acquire(movie_dir)
+    assert lease.beat(movie_dir, token)
+    lease.release(movie_dir, token)
+
+
+def test_a_segmentation_that_unpacks_to_more_than_any_film_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 GiB of zeros are 13 MiB in a file."""
+    path = tmp_path / "segmentation.npz"
+    pyannote_models.Segmentation(np.zeros((9000, 100, 3), np.float16), 5.0, 0.5, "x").write(path)
+    assert path.stat().st_size < 20_000
+    assert pyannote_models.Segmentation.read(path).scores.shape == (9000, 100, 3)
+    monkeypatch.setattr(pyannote_models, "_LARGEST_SEGMENTATION", 1 << 20)
+    with pytest.raises(BadInputError, match="larger than that of any film"):
+        pyannote_models.Segmentation.read(path)
 
 
 # -- what cannot be looked into -----------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ _BLOCK = 4 << 20
 _REFUSALS = (errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.EFBIG)
 _DAY_S = 86400.0
 _LARGEST_JSON = 256 << 20  # that of a film of 24 hours is a tenth of it
+_LARGEST_CACHE = 16 << 20  # a file takes 150 bytes
 
 
 def sync(descriptor: int) -> None:
@@ -325,8 +326,8 @@ class HashCache:
         self._known = self._stored()
 
     def _stored(self) -> dict[str, list[Any]]:
-        with suppress(OSError, ValueError, RecursionError):
-            stored = json.loads(self._file.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError, RecursionError, BadInputError):
+            stored = json.loads(read_bounded(self._file, _LARGEST_CACHE))
             if isinstance(stored, dict):
                 # Damage is as good as nothing; kept, it might be what cannot be written again.
                 return {name: entry for name, entry in stored.items() if isinstance(entry, list) and [*map(type, entry)] == _ENTRY}
