@@ -184,6 +184,32 @@ def test_what_a_movie_directory_says_moves_no_terminal(pipeline: Run, tmp_path: 
         assert not [c for c in COMMANDS if ord(c) in (7, 27, 0x9B) and c in done.stderr + table], command
 
 
+# -- files where folders have to be, and the other way round ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["logs", "manifests", "metadata"])
+def test_a_file_where_a_folder_has_to_be_is_refused_with_words(pipeline: Run, movie_dir: Path, make_movie, name: str) -> None:
+    write_job(movie_dir, make_movie(movie_dir.parents[1] / "film.mkv", seconds=1))
+    (movie_dir / name).write_text("in the way")
+    done = pipeline("--only", "tmdb", "--resume", movie_dir)
+    assert done.returncode == 3, done.stderr
+    assert f"{name} is a file where a folder has to be\n  → delete it, or move it away" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["logs/pipeline.log", "logs/02_tmdb.log", "manifests/hashes.json"])
+def test_a_folder_where_a_file_has_to_be_is_refused_with_words(pipeline: Run, movie_dir: Path, make_movie, name: str) -> None:
+    write_job(movie_dir, make_movie(movie_dir.parents[1] / "film.mkv", seconds=1))
+    (movie_dir / name).mkdir(parents=True)
+    done = pipeline("--only", "tmdb", "--resume", movie_dir)
+    assert "Traceback" not in done.stderr
+    if name == "manifests/hashes.json":
+        assert done.returncode == 0, "a cache that cannot be written ends nothing"
+        return
+    assert done.returncode == 3, done.stderr
+    assert f"{Path(name).name} is a folder where a file has to be\n  → delete it, or move it away" in done.stderr
+
+
 # -- how much it says ---------------------------------------------------------------------------------------------------
 
 MEMORY = 3 << 30  # of addresses, for a command that takes a tenth of that

@@ -66,7 +66,17 @@ def refusal(error: OSError, path: Path) -> ReelscribeError | None:
         return StageFailedError(
             f"{path.name}: {error.strerror}", remedy=f"check the permissions of {path.parent} and its disk, and run again"
         )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR) and (what := _in_the_way(Path(error.filename or path))):
+        return BadInputError(what, remedy="delete it, or move it away, and run again")
     return None
+
+
+def _in_the_way(path: Path) -> str:
+    """What lies where `path` is to be made; "" when nothing does."""
+    if path.is_dir():
+        return f"{path.name} is a folder where a file has to be"
+    file = next((one for one in (path, *path.parents) if one.is_file()), None)
+    return f"{file.name} is a file where a folder has to be" if file else ""
 
 
 @contextmanager
@@ -350,6 +360,6 @@ class HashCache:
         Never needed for correctness, so a read-only directory is no error.
         """
         if self._learnt:
-            with suppress(OSError, OutOfSpaceError):
+            with suppress(OSError, ReelscribeError):
                 write_json(self._file, dict(sorted({**self._stored(), **self._learnt}.items())))
             self._learnt = {}
