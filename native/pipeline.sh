@@ -30,7 +30,7 @@
 #   --model NAME|DIR   Whisper model: a name or a folder
 #   --backend NAME     auto, mlx, whisperx or sphinx (default: auto)
 #   --device NAME      auto, mps, cuda or cpu, for all stages (default: auto)
-#   --trust-model      run the code that a model's own files may hold; without it such a model is refused
+#   --trust-model      run the code that a model's own files may hold; without it such a model is refused. For this run alone
 #   --set KEY=VALUE    any setting of native/config/.env.pipeline, as often as needed
 #   --env FILE         settings file of KEY=VALUE lines; weaker than the options here
 #   --from STAGE       begin with this stage           --to STAGE         end with this stage
@@ -55,6 +55,8 @@ set -euo pipefail
 
 native=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 readonly native
+# Not `python -m`: the current folder, of which that makes a library, may be somebody else's movie directory.
+readonly python=("$native/venvs/core/bin/python" "$native/../shared/src/reelscribe/module.py")
 readonly sample_last=subtitle-gen # the last stage of a sample: mux would copy the whole movie
 
 movies=()    # as given on the command line
@@ -90,7 +92,7 @@ show_help() {
 }
 
 core() { # a command of reelscribe.cli
-  "$native/venvs/core/bin/python" -m reelscribe.cli "$@"
+  "${python[@]}" reelscribe.cli "$@"
 }
 
 parse() {
@@ -161,8 +163,10 @@ on_signal() {
 # because ffmpeg would eat what bash itself reads.
 attend() {
   local code
+  [ -z "$interrupted" ] || return 130 # since the last one
   "$@" </dev/null &
   child=$!
+  [ -z "$interrupted" ] || on_signal # before its number was known
   while :; do
     code=0
     wait "$child" || code=$?
@@ -176,7 +180,10 @@ attend() {
 # A file without a name for what a command says, so that nothing of it stays whenever we are killed: write to &3, read from &4.
 unnamed_file() {
   local name
-  name=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX")
+  if ! name=$(mktemp "${TMPDIR:-/tmp}/reelscribe.XXXXXX" 2>/dev/null); then
+    [ -z "$interrupted" ] || exit 130
+    fail 5 "no file can be made in ${TMPDIR:-/tmp}: make room there, or name another folder in TMPDIR"
+  fi
   exec 3>"$name"
   exec 4<"$name"
   rm -f "$name"
@@ -197,13 +204,13 @@ prepare() {
 }
 
 fetch() { # fetch|prefetch OPTION…
-  attend "$native/venvs/core/bin/python" -m reelscribe.cli "$1" --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
+  attend "${python[@]}" reelscribe.cli "$1" --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
     ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} "${@:2}"
 }
 
 # One movie from its opening to its summary: its stages, side by side where none waits for another, and its report.
 run_movie() { # --movie MOVIE or --resume DIR, further options of `reelscribe.cli run`
-  attend "$native/venvs/core/bin/python" -m reelscribe.cli run --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
+  attend "${python[@]}" reelscribe.cli run --parent $$ --out "$out" ${job[@]+"${job[@]}"} \
     ${settings[@]+"${settings[@]}"} ${selection[@]+"${selection[@]}"} ${jobs[@]+"${jobs[@]}"} ${force:+"$force"} ${json:+"$json"} "$@"
 }
 
@@ -263,7 +270,7 @@ run_all() {
 
 # The table of a movie's corrections, or what was decided about some of them and what follows from it: asr and what is before it stay.
 corrections() {
-  "$native/venvs/core/bin/python" -m reelscribe.corrections --out "$out" ${json:+"$json"} ${decisions[@]+"${decisions[@]}"} -- "$resume"
+  "${python[@]}" reelscribe.corrections --out "$out" ${json:+"$json"} ${decisions[@]+"${decisions[@]}"} -- "$resume"
   [ ${#decisions[@]} -gt 0 ] || return 0
   selection=("--from=post-ner" ${last_stage:+"--to=$last_stage"})
   run_movie --resume "$resume"
@@ -271,7 +278,7 @@ corrections() {
 
 # The report for review, until Ctrl-C; what follows from edits runs in the background (reelscribe.review.rerun).
 review() {
-  exec "$native/venvs/core/bin/python" -m reelscribe.review --out "$out" ${serving[@]+"${serving[@]}"} -- "$resume" </dev/null
+  exec "${python[@]}" reelscribe.review --out "$out" ${serving[@]+"${serving[@]}"} -- "$resume" </dev/null
 }
 
 dry_run() { # -- MOVIE… or --resume DIR

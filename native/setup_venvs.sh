@@ -252,7 +252,7 @@ print(platform.python_version(), os.path.realpath(sys.executable))
 # fit_python COMMAND : sets PYTHON_PATH and PYTHON_VERSION when it is a Python that the locks are made for.
 fit_python() {
   local answer
-  answer="$("$1" -c "$ASK_PYTHON" 2>/dev/null)" || return 1
+  answer="$("$1" -I -c "$ASK_PYTHON" 2>/dev/null)" || return 1
   PYTHON_VERSION="${answer%% *}"
   PYTHON_PATH="${answer#* }"
 }
@@ -294,12 +294,12 @@ find_uv() {
 
 # With pip in an environment of its own, else (Debian without python3-venv) with the Python's own pip.
 fetch_uv() {
-  local new="$VENVS/.new..bootstrap.$$" install=(-m pip install --quiet --disable-pip-version-check)
+  local new="$VENVS/.new..bootstrap.$$" install=(-I -m pip install --quiet --disable-pip-version-check)
   install+=(--require-hashes -r "$LOCKS/bootstrap.txt")
   say "fetching uv with pip: this machine has none, or one older than $UV_LEAST"
-  if "$PYTHON_PATH" -m venv "$new" >/dev/null 2>&1; then
+  if "$PYTHON_PATH" -I -m venv "$new" >/dev/null 2>&1; then
     supervised uv "" "$new/bin/python" "${install[@]}" || failed "uv" "pip could not fetch it"
-  elif "$PYTHON_PATH" -m pip --version >/dev/null 2>&1; then
+  elif "$PYTHON_PATH" -I -m pip --version >/dev/null 2>&1; then
     rm -rf "$new"
     supervised uv "" "$PYTHON_PATH" "${install[@]}" --target "$new" || failed "uv" "pip could not fetch it"
   else
@@ -340,7 +340,7 @@ hand_over() {
 }
 
 honour_pip_settings() {
-  PIP_CONFIG="$("$PYTHON_PATH" -m pip config list 2>/dev/null || true)"
+  PIP_CONFIG="$("$PYTHON_PATH" -I -m pip config list 2>/dev/null || true)"
   hand_over UV_DEFAULT_INDEX index-url
   hand_over UV_EXTRA_INDEX_URL extra-index-url
   hand_over UV_FIND_LINKS find-links ,
@@ -395,7 +395,7 @@ choose_torch() {
 }
 
 pytorch_index_answers() {
-  UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 supervised "PyTorch's index" /dev/null "$UV" pip install --quiet --dry-run --no-deps \
+  UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 supervised "PyTorch's index" /dev/null "$UV" --project "$SHARED" pip install --quiet --dry-run --no-deps \
     --python "$PYTHON_PATH" --target "$VENVS/.new.probe.$$" --torch-backend cpu -r "$LOCKS/torch-cpu.txt"
 }
 
@@ -478,7 +478,7 @@ with open(os.open(lock, os.O_RDWR | os.O_CREAT, 0o666), "rb") as f:
 # swap ENV : what was built takes the place of what was there, once no run works in that.
 swap() {
   local old="$VENVS/.old.$1.$$"
-  supervised "$1" "" "$PYTHON_PATH" -c "$SWAP" "$1" "$VENVS/.lock.$1" "$VENVS/.new.$1.$$" "$VENVS/$1" "$old" ||
+  supervised "$1" "" "$PYTHON_PATH" -I -c "$SWAP" "$1" "$VENVS/.lock.$1" "$VENVS/.new.$1.$$" "$VENVS/$1" "$old" ||
     failed "$1" "it could not be put in its place"
   rm -rf "$old"
 }

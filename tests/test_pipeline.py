@@ -512,6 +512,19 @@ def test_an_interrupt_ends_everything_and_a_rerun_goes_on(start, pipeline, movie
     assert [line.split()[0] for line in runs(tmp_path)] == ["first", "second", "second", "third"]
 
 
+@pytest.mark.parametrize("tool", ["rm", "mktemp"])
+def test_an_interrupt_between_two_commands_is_not_forgotten(start, movie, tmp_path, tool) -> None:
+    """While pipeline.sh itself makes its file in TMPDIR: what it would start next may fetch gigabytes."""
+    (tmp_path / "bin").mkdir()
+    interrupting = tmp_path / "bin" / tool
+    interrupting.write_text(f"#!/bin/sh\ntrap '' INT\nkill -INT 0\nexec {shutil.which(tool)} \"$@\"\n")
+    interrupting.chmod(0o755)
+    env = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "OFFLINE": "false", "SECOND_MODEL": "/no/such/model"}
+    process = start(str(movie), env=env)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, ""), "it looked for the models first"
+
+
 @pytest.mark.parametrize("victim", ["orchestrator", "supervisor", "both"])
 def test_a_kill_leaves_no_process_behind(start, pipeline, movie, tmp_path, victim) -> None:
     process = start("--set", "SECOND_FAULT=hang", str(movie))
@@ -526,6 +539,24 @@ def test_a_kill_leaves_no_process_behind(start, pipeline, movie, tmp_path, victi
     wait_for_none(tmp_path)
     again = pipeline(str(movie))
     assert again.returncode == 0, again.stderr
+
+
+def test_a_temporary_folder_that_is_gone_or_full_is_no_room(pipeline, movie, tmp_path) -> None:
+    done = pipeline(str(movie), env={"TMPDIR": str(tmp_path / "none")})
+    assert done.returncode == 5
+    assert f"no file can be made in {tmp_path / 'none'}: make room there, or name another folder in TMPDIR" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to be had here")
+def test_an_answer_that_finds_the_disk_full_is_no_mistake_of_ours(tree, movie, environment) -> None:
+    """pipeline.sh reads it from a file in TMPDIR."""
+    command = [str(tree / "native/venvs/core/bin/python"), "-m", "reelscribe.cli", "fetch", str(movie)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 5, done.stderr
+    assert "no space left to write what this command answers" in done.stderr and "TMPDIR" in done.stderr
+    assert "mistake" not in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_second_run_on_a_directory_is_refused_and_names_the_holder(start, pipeline, movie, tmp_path) -> None:

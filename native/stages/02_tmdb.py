@@ -40,6 +40,7 @@ class Options(StageOptions, LanguageOption):
         "https://api.themoviedb.org/3",
         env="TMDB_URL",
         pattern=r"^(https://[^\s@/?#]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[^\s@?#]*)?$",
+        personal=True,
         help="address of TMDB's API; https, or http on this machine",
     )
     tmdb_cache_dir: Path = option(

@@ -44,4 +44,5 @@ case ${1:-} in
     ;;
 esac
 "$native/setup_venvs.sh" core workflow </dev/null
-exec "$native/venvs/core/bin/python" -m reelscribe.workflow run "$@"
+# Not `python -m`: the current folder, of which that makes a library, may be somebody else's.
+exec "$native/venvs/core/bin/python" "$native/../shared/src/reelscribe/module.py" reelscribe.workflow run "$@"

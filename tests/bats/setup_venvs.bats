@@ -59,11 +59,16 @@ TOOL
   [ ! -e "$BATS_TEST_TMPDIR/started" ]
 }
 
-@test "the folder it is called from, and its uv settings, do not matter" {
+@test "the folder it is called from, its uv settings and its Python files, do not matter" {
+  local name
   mkdir "$BATS_TEST_TMPDIR/elsewhere"
   echo 'no-such-setting = 1' >"$BATS_TEST_TMPDIR/elsewhere/uv.toml"
+  for name in platform fcntl runpy pip venv; do
+    echo "open('$BATS_TEST_TMPDIR/ran-$name', 'w')" >"$BATS_TEST_TMPDIR/elsewhere/$name.py"
+  done
   cd "$BATS_TEST_TMPDIR/elsewhere"
   run -0 set_up core
+  [ -z "$(compgen -G "$BATS_TEST_TMPDIR/ran-*")" ]
 }
 
 @test "a changed lock rebuilds that environment and no other" {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from asr.ladder import smaller_needs
 from reelscribe import device_manager
 from reelscribe.device_manager import Device, Machine
 from reelscribe.errors import MissingToolError, UsageError
+from reelscribe.stage_table import NATIVE
 
 MAC = Machine(mps=True, memory_mb=32_000, ram_mb=32_000, cores=10)
 PC = Machine(ram_mb=16_000, cores=4)
@@ -205,6 +209,29 @@ def test_a_conversion_that_fails_leaves_nothing(transformers_folder, tmp_path):
     with pytest.raises(RuntimeError):
         formats.converted(transformers_folder, tmp_path, "ctranslate2", convert)
     assert list((tmp_path / "converted").iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.append(sys.argv[1])
+from asr import formats
+
+def convert(source, target):
+    (target / "model.bin").write_bytes(bytes(1000))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+formats.converted(Path(sys.argv[2]), Path(sys.argv[3]), "ctranslate2", convert)
+"""
+
+
+def test_what_a_killed_conversion_has_left_is_gone_with_the_next(transformers_folder, tmp_path):
+    """Gigabytes: Ctrl-C kills the worker that converts."""
+    command = [sys.executable, "-c", KILLED, NATIVE / "stages", transformers_folder, tmp_path]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "converted").iterdir())) == 1
+    made = formats.converted(transformers_folder, tmp_path, "ctranslate2", lambda source, target: (target / "model.bin").touch())
+    assert list((tmp_path / "converted").iterdir()) == [made]
 
 
 @pytest.mark.parametrize("error", [ValueError("not a header\nat all"), KeyError("d_model"), OSError("no such model")])

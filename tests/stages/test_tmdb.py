@@ -353,6 +353,16 @@ def test_either_cache_alone_answers_offline(ask: Any, tmdb: FakeTmdb, tmp_path: 
     assert tmdb.seen == []
 
 
+def test_answers_of_a_movie_directory_do_not_become_the_users(ask: Any, tmp_path: Path, movie_dir: Path) -> None:
+    """The directory may be somebody else's, and the user's cache answers for all movies."""
+    ask()
+    for path in (tmp_path / "cache").glob("*"):
+        path.unlink()
+    ask("--offline", "--force")
+    assert list((movie_dir / "metadata" / "cache").glob("*.json"))
+    assert not list((tmp_path / "cache").glob("*"))
+
+
 def test_answers_older_than_six_months_are_deleted_and_asked_for_again(ask: Any, tmdb: FakeTmdb, tmp_path: Path, movie_dir: Path) -> None:
     ask()
     cached = [*(tmp_path / "cache").glob("*.json"), *(movie_dir / "metadata" / "cache").glob("*.json")]

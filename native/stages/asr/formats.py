@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr.models import resolve_model
 from reelscribe import device_manager, logger
+from reelscribe.artifacts import publish, remove_abandoned, sync, temporary_path
 from reelscribe.errors import MissingToolError, UsageError
 from reelscribe.models import Found, ModelNeed, lacking, locate
 
@@ -107,9 +107,11 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
     if target.is_dir():
         return target
     logger.get().info("Converting %s for %s, once", folder, kind)
+    scratch = temporary_path(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+        remove_abandoned(target.parent)  # Ctrl-C kills the worker that converts
+        scratch.mkdir()
     except OSError as error:
         raise MissingToolError(f"{target.parent}: {error.strerror}", remedy="name a folder that can be written with MODELS_DIR") from error
     try:
@@ -117,8 +119,11 @@ def converted(folder: Path, models_dir: Path, kind: str, convert: Callable[[Path
         for name in _COPIED:
             if (folder / name).is_file() and not (scratch / name).exists():
                 shutil.copy(folder / name, scratch / name)
+        for path in filter(Path.is_file, scratch.rglob("*")):
+            with open(path, "rb") as f:
+                sync(f.fileno())
         try:
-            scratch.rename(target)
+            publish(scratch, target)
         except OSError:
             # Another run was quicker; anything else is an error.
             if not target.is_dir():

@@ -16,7 +16,10 @@ _MAX_BYTES = 16 << 20
 
 
 class AnswerCache:
-    """Looks in `folders` in order; what is older than `max_age` is deleted when met (TMDB's terms allow six months)."""
+    """Looks in `folders` in order, the movie directory's first; what is older than `max_age` is deleted when met (TMDB's terms allow six
+    months). Of what is found the folders before it get a copy, never those behind: a movie directory may be somebody else's, and what it
+    says of a movie must not become the user's own answer for all movies to come.
+    """
 
     def __init__(self, folders: list[Path], max_age: timedelta) -> None:
         self._folders = folders
@@ -24,17 +27,17 @@ class AnswerCache:
 
     def get(self, request: str) -> Any | None:
         """The answer to `request` (an address without any secret), or None."""
-        for folder in self._folders:
+        for number, folder in enumerate(self._folders):
             entry = self._entry(_path(folder, request), request)
             if entry:
-                self._store(request, entry, only_missing=True)
+                self._store(request, entry, self._folders[:number])
                 return entry["answer"]
         return None
 
     def put(self, request: str, answer: Any) -> None:
         """Keep `answer` in every folder."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self._store(request, {"request": request, "fetched": now, "answer": answer}, only_missing=False)
+        self._store(request, {"request": request, "fetched": now, "answer": answer}, self._folders)
 
     def _entry(self, path: Path, request: str) -> dict[str, Any] | None:
         try:
@@ -49,14 +52,11 @@ class AnswerCache:
             path.unlink()
         return None
 
-    def _store(self, request: str, entry: dict[str, Any], *, only_missing: bool) -> None:
-        for folder in self._folders:
-            path = _path(folder, request)
-            if only_missing and path.exists():
-                continue
+    def _store(self, request: str, entry: dict[str, Any], folders: list[Path]) -> None:
+        for folder in folders:
             # A cache that cannot be written (a home that is read-only or full, a text that is none) must not stop anything.
             with suppress(OSError, OutOfSpaceError, ValueError, RecursionError):
-                write_json(path, entry)
+                write_json(_path(folder, request), entry)
 
 
 def _path(folder: Path, request: str) -> Path:

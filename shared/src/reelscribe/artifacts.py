@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,6 +29,7 @@ _BLOCK = 4 << 20
 _REFUSALS = (errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE, errno.EFBIG)
 _DAY_S = 86400.0
 _LARGEST_JSON = 256 << 20  # that of a film of 24 hours is a tenth of it
+_LARGEST_CACHE = 16 << 20  # a file takes 150 bytes
 
 
 def sync(descriptor: int) -> None:
@@ -65,7 +66,17 @@ def refusal(error: OSError, path: Path) -> ReelscribeError | None:
         return StageFailedError(
             f"{path.name}: {error.strerror}", remedy=f"check the permissions of {path.parent} and its disk, and run again"
         )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR) and (what := _in_the_way(Path(error.filename or path))):
+        return BadInputError(what, remedy="delete it, or move it away, and run again")
     return None
+
+
+def _in_the_way(path: Path) -> str:
+    """What lies where `path` is to be made; "" when nothing does."""
+    if path.is_dir():
+        return f"{path.name} is a folder where a file has to be"
+    file = next((one for one in (path, *path.parents) if one.is_file()), None)
+    return f"{file.name} is a file where a folder has to be" if file else ""
 
 
 @contextmanager
@@ -241,14 +252,23 @@ def refuse_strangers(movie_dir: Path) -> None:
     reelscribe makes none of them. The movie directory itself may be a link.
     """
     root = movie_dir.resolve()
-    for folder, folders, names in os.walk(root):
+
+    def refuse(path: Path, why: str) -> NoReturn:
+        where = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")[:200]
+        raise BadInputError(
+            f"{where!r} in {movie_dir.name} is {why}",
+            remedy="delete it and run again: nothing was read from it or written to it; --out puts movies on another disk",
+        )
+
+    def unlisted(error: OSError) -> None:
+        # What is in a folder that may be entered and not listed is there all the same, for whoever knows its name.
+        if not isinstance(error, FileNotFoundError):
+            refuse(Path(error.filename), f"what cannot be looked at ({error.strerror})")
+
+    for folder, folders, names in os.walk(root, onerror=unlisted):
         for name in (*folders, *names):
             if why := _strange(Path(folder, name), root):
-                where = os.fsencode(Path(folder, name).relative_to(root)).decode(errors="backslashreplace")
-                raise BadInputError(
-                    f"{where!r} in {movie_dir.name} is {why}",
-                    remedy="delete it and run again: nothing was read from it or written to it; --out puts movies on another disk",
-                )
+                refuse(Path(folder, name), why)
 
 
 def _strange(path: Path, root: Path) -> str:
@@ -257,6 +277,8 @@ def _strange(path: Path, root: Path) -> str:
         mode = path.lstat().st_mode
     except FileNotFoundError:  # a temporary file that has its name by now
         return ""
+    except OSError as error:
+        return f"what cannot be looked at ({error.strerror})"
     if stat.S_ISLNK(mode):
         try:
             return "" if path.resolve(strict=True).is_relative_to(root) else "a link that leads out of it"
@@ -314,8 +336,8 @@ class HashCache:
         self._known = self._stored()
 
     def _stored(self) -> dict[str, list[Any]]:
-        with suppress(OSError, ValueError, RecursionError):
-            stored = json.loads(self._file.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError, RecursionError, BadInputError):
+            stored = json.loads(read_bounded(self._file, _LARGEST_CACHE))
             if isinstance(stored, dict):
                 # Damage is as good as nothing; kept, it might be what cannot be written again.
                 return {name: entry for name, entry in stored.items() if isinstance(entry, list) and [*map(type, entry)] == _ENTRY}
@@ -338,6 +360,6 @@ class HashCache:
         Never needed for correctness, so a read-only directory is no error.
         """
         if self._learnt:
-            with suppress(OSError, OutOfSpaceError):
+            with suppress(OSError, ReelscribeError):
                 write_json(self._file, dict(sorted({**self._stored(), **self._learnt}.items())))
             self._learnt = {}

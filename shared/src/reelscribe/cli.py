@@ -52,7 +52,7 @@ def fetch(args: argparse.Namespace) -> None:
             raise MissingToolError(f"{need.repo} ({need.purpose}): {why.message}", remedy=why.remedy or "correct the path of the model")
     sys.stdout.write("".join(f"{movie}\0" for movie in movies))
     for line in outcome.lines():
-        logger.result(line)
+        logger.result(logger.plain(line))
 
 
 def prefetch(args: argparse.Namespace) -> int:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(logger.redact(line) + "\n")
+    sys.stderr.write(logger.plain(logger.redact(line)) + "\n")
 
 
 def open_job(args: argparse.Namespace) -> None:
@@ -137,6 +137,7 @@ def _open(args: argparse.Namespace) -> tuple[Path, str]:
         movie_dir, token = jobs.open_movie(movie, out, args.parent)
     try:
         jobs.write_job(movie_dir, movie, kept)
+        os.environ.update(jobs.personal(kept))
     except BaseException:
         lease.release(movie_dir, token)
         raise

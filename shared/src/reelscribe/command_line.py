@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
 from reelscribe import logger
-from reelscribe.errors import ExitCode, ReelscribeError
+from reelscribe.artifacts import is_full
+from reelscribe.errors import ExitCode, OutOfSpaceError, ReelscribeError
 
 Given = ParamSpec("Given")
 
@@ -19,18 +22,33 @@ def command(main: Callable[Given, int | None]) -> Callable[Given, int]:
     def answered(*given: Given.args, **more: Given.kwargs) -> int:
         logger.set_up()
         try:
-            return main(*given, **more) or ExitCode.DONE
+            code = main(*given, **more) or ExitCode.DONE
+            sys.stdout.flush()
+            return code
         except ReelscribeError as error:
             logger.get().error("%s", error)
             return error.code
         except KeyboardInterrupt:
             return ExitCode.INTERRUPTED
         except Exception as error:
+            if isinstance(error, OSError) and is_full(error):
+                logger.get().error("%s", _full(error))
+                return ExitCode.NO_SPACE
             logger.get().error("%s: %s\n  → this is a mistake in reelscribe; LOG_LEVEL=DEBUG shows where", type(error).__name__, error)
             logger.get().debug("", exc_info=True)
             return ExitCode.FAILED
 
     return answered
+
+
+def _full(error: OSError) -> OutOfSpaceError:
+    """A disk that is full, that of the answer included: pipeline.sh reads it from a file in TMPDIR."""
+    if error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more when it ends
+    return OutOfSpaceError(
+        f"no space left to write {error.filename or 'what this command answers'}",
+        remedy=f"free some space there, or in {os.environ.get('TMPDIR', '/tmp')}, or name another folder in TMPDIR",
+    )
 
 
 def names(text: str) -> list[str]:

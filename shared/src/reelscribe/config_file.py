@@ -77,7 +77,8 @@ def _entry(setting: Setting, also: Sequence[str]) -> str:
     """Two lines: what it is, and the default; `also` names the other stages that ask for it."""
     told = f"{setting.help} [{settings.choices(setting)}{', in ' + setting.unit if setting.unit else ''}]"
     others = f"; also for {', '.join(also)}" if also else ""
-    return f"# {told}{others}\n#{setting.env}={settings.shown(setting.default)}\n"
+    kept = "; --resume does not remember it" if setting.personal else ""
+    return f"# {told}{others}{kept}\n#{setting.env}={settings.shown(setting.default)}\n"
 
 
 def stage_table() -> str:

@@ -138,7 +138,7 @@ def _bare(word: str) -> str:
 
 
 def print_table(found: Sequence[Line]) -> None:
-    """The table on stdout."""
+    """The table on stdout. The ledger may be somebody else's."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -151,7 +151,7 @@ def print_table(found: Sequence[Line]) -> None:
         c = line.correction
         score = f"{c.scores['score']:.2f}" if "score" in c.scores else ""
         cells = (c.id, _clock(c.start), c.heard, c.written, c.rule, score)
-        table.add_row(*map(Text, cells), Text(line.state, colours[line.state]), Text(line.text))
+        table.add_row(*(Text(logger.plain(cell)) for cell in cells), Text(line.state, colours[line.state]), Text(logger.plain(line.text)))
     console = Console()
     console = console if console.is_terminal else Console(width=160)
     console.print(table)

@@ -52,6 +52,7 @@ class HubOptions(StageOptions, HubTokenOption):
         env="HF_ENDPOINT",
         pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$",
         affects_output=False,
+        personal=True,
         help="the hub that models are fetched from, or a mirror of it",
     )
 

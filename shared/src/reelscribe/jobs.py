@@ -212,18 +212,26 @@ def _suggestion(key: str, known: Mapping[str, Any]) -> str:
 
 
 def write_job(movie_dir: Path, movie: Path, kept: Mapping[str, str]) -> None:
-    """Store the job. The same command line leaves the same bytes."""
-    lines = {"MOVIE": str(movie), "MOVIE_ID": movie_identity(movie), **kept}
+    """Store the job, but for what is personal. The same command line leaves the same bytes."""
+    apart = personal(kept)
+    lines = {"MOVIE": str(movie), "MOVIE_ID": movie_identity(movie), **{k: v for k, v in kept.items() if k not in apart}}
     with atomic_write(movie_dir / "job.env") as f:
         f.write("# This job: the movie and what its command line and --env file said. native/config/.env.pipeline lists all settings.\n")
         f.writelines(f"{key}={_quoted(value)}\n" for key, value in lines.items())
 
 
+def personal(kept: Mapping[str, str]) -> dict[str, str]:
+    """Of `kept` what no movie directory may hold. The stages of a run find it in their environment."""
+    known = known_settings()
+    return {key: value for key, value in kept.items() if key in known and known[key].personal}
+
+
 def kept_settings(movie_dir: Path) -> dict[str, str]:
     """What the job has kept so far, without the movie. Raises UsageError for a secret that somebody wrote there."""
-    job = movie_dir / "job.env"
-    kept = {k: v for k, v in settings.read_env_file(job).items() if k not in ("MOVIE", "MOVIE_ID")}
-    for key, setting in known_settings().items():
+    job, known = movie_dir / "job.env", known_settings()
+    said = settings.JobFile(job)
+    kept = {k: v for k, v in said.items() if k not in ("MOVIE", "MOVIE_ID") and (k not in known or said.may_say(known[k]))}
+    for key, setting in known.items():
         if setting.secret and kept.get(key):
             logger.keep_secret(kept[key])
             where = "movie directories are copied and passed on"

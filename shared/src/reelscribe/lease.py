@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe import logger
-from reelscribe.artifacts import remove_abandoned, write_errors, write_json
+from reelscribe.artifacts import read_bounded, remove_abandoned, write_errors, write_json
 from reelscribe.errors import BadInputError, BusyError, ExitCode, StageFailedError
 
 TOKEN_VARIABLE = "REELSCRIBE_LEASE"
@@ -33,6 +33,7 @@ EXPIRY_S = 120.0
 # How long processes of a run that was killed may take to end; the kernel ends them within a moment, once it gets to it.
 GRACE_S = 15.0
 _DAY_S = 86400.0
+_LARGEST = 1 << 16
 _FILE = ".lease.json"
 _GUARD = ".lease.lock"
 _WORK = ".lease.work"
@@ -95,10 +96,16 @@ def _read(movie_dir: Path) -> dict[str, Any] | None:
     """What the file says; None when it is not there or damaged. Raises OSError when it may not be read."""
     path = movie_dir / _FILE
     try:
-        lease = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except (FileNotFoundError, ValueError, RecursionError):
+        lease = json.loads(read_bounded(path, _LARGEST)) if path.is_file() else None
+    except (FileNotFoundError, ValueError, RecursionError, BadInputError):
         return None
-    return lease if isinstance(lease, dict) else None
+    return lease if isinstance(lease, dict) and _names_a_holder(lease) else None
+
+
+def _names_a_holder(lease: dict[str, Any]) -> bool:
+    """Whether it says who holds the directory; one that does not is damaged, and so nobody's."""
+    host, pid = lease.get("host"), lease.get("pid")
+    return isinstance(host, str) and len(host) < 256 and isinstance(pid, int) and 0 < pid < 1 << 32
 
 
 def _started(pid: int) -> float | None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from reelscribe import device_manager, jobs, lease, logger
+from reelscribe import device_manager, jobs, lease, logger, module
 from reelscribe.errors import BusyError, ExitCode
 from reelscribe.progress import EVENTS_VARIABLE, Display
 from reelscribe.runner import Job
@@ -153,7 +153,7 @@ class Orchestra:
         return before is not None
 
     def _begin(self, task: Task, *, named: bool) -> None:
-        command = [sys.executable, "-m", "reelscribe.supervise", "--movie-dir", str(self.movie_dir), "--stage", task.name]
+        command = [sys.executable, module.__file__, "reelscribe.supervise", "--movie-dir", str(self.movie_dir), "--stage", task.name]
         command += ["--environment", task.environment, "--parent", str(os.getpid())]
         command += ["--env", str(self.env_file)] if self.env_file else []
         command += ["--force"] if self.force else []

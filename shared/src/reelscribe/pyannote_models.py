@@ -39,6 +39,7 @@ COMMUNITY = ModelNeed(
     files=("config.yaml", SEGMENTATION, EMBEDDING, "plda/xvec_transform.npz", "plda/plda.npz"),
     gated=True,
 )
+_LARGEST_SEGMENTATION = 1 << 30  # unpacked; that of a film of 24 hours is a third of it
 EMBEDDED_SEGMENTATION = "assets/pytorch_model.bin"  # inside whisperx
 
 
@@ -154,6 +155,8 @@ class Segmentation:
 
         try:
             with open(path, "rb") as f, np.load(f, allow_pickle=False) as content:
+                if sum(part.file_size for part in content.zip.infolist()) > _LARGEST_SEGMENTATION:
+                    raise ValueError("it is larger than that of any film")
                 duration_s, step_s = content["window"].tolist()
                 return cls(scores=content["scores"], duration_s=duration_s, step_s=step_s, model=str(content["model"]))
         except Exception as error:  # zipfile, zlib and numpy each have their own for a damaged file

@@ -35,15 +35,16 @@ _MPS_LOW_WATERMARK = 1.4
 _LARGEST_FILE = 1 << 20
 
 
-def option(default: Any, *, env: str, help: str, unit: str = "", affects_output: bool = True, **bounds: Any) -> Any:
+def option(default: Any, *, env: str, help: str, unit: str = "", affects_output: bool = True, personal: bool = False, **bounds: Any) -> Any:
     """A field of a stage's Options: `env` is its name in settings files, its command-line flag comes from the field's own name.
 
-    `affects_output=False` keeps it out of the fingerprint (device, threads, paths, timeouts, secrets). `bounds`: pydantic's ge, le, …
+    `affects_output=False` keeps it out of the fingerprint (device, threads, paths, timeouts, secrets). `personal`: it names what is run,
+    what is trusted or who is told a key, and so is never kept in a movie directory, nor taken from one. `bounds`: pydantic's ge, le, …
     """
     return Field(
         default,
         description=help,
-        json_schema_extra={"env": env, "unit": unit, "affects_output": affects_output},
+        json_schema_extra={"env": env, "unit": unit, "affects_output": affects_output, "personal": personal},
         validate_default=True,
         **bounds,
     )
@@ -124,7 +125,11 @@ class FfmpegOption(_Declared):
     """For the stages that run ffmpeg."""
 
     ffmpeg: str = option(
-        "auto", env="FFMPEG", affects_output=False, help="path of ffmpeg; auto: the system's when it is new enough, else the one built in"
+        "auto",
+        env="FFMPEG",
+        affects_output=False,
+        personal=True,
+        help="path of ffmpeg; auto: the system's when it is new enough, else the one built in",
     )
 
 
@@ -170,6 +175,7 @@ class Setting:
     help: str
     unit: str
     affects_output: bool
+    personal: bool
     secret: bool
     path: bool
     default: Any
@@ -192,6 +198,7 @@ def _setting(stage: str, name: str, info: FieldInfo) -> Setting:
         help=info.description or "",
         unit=str(extra["unit"]),
         affects_output=bool(extra["affects_output"]),
+        personal=bool(extra["personal"]),
         secret=SecretStr in _types(info.annotation),
         path=Path in _types(info.annotation),
         default=info.default,
@@ -284,6 +291,24 @@ class EnvFile(dict[str, str]):
         return value
 
 
+class JobFile(EnvFile):
+    """A movie directory's job.env. Directories are copied and passed on: this one may be somebody else's."""
+
+    def may_say(self, setting: Setting) -> bool:
+        """Whether it is to be heard about `setting`; where it is not, that is said."""
+        if setting.personal and self.get(setting.env):
+            _say_unheard(self.path, setting.env)
+        return not setting.personal
+
+
+@lru_cache
+def _say_unheard(path: Path, name: str) -> None:
+    """Once."""
+    logger.get().warning(
+        "%s says %s, which is not taken from a movie directory: say it with --set, --env or in the environment if you mean it", path, name
+    )
+
+
 def anchored(setting: Setting, value: str, folder: Path) -> str:
     """`value` as it holds in any folder: paths are taken from `folder`, and so is what may be a name or a path when it is there."""
     is_path = setting.path or ("/" in value and (folder / value).exists())
@@ -299,7 +324,7 @@ def layers(
     if env_file:
         found.append((env_file.name, EnvFile(env_file)))
     if job and job.exists():
-        found.append(("job.env", EnvFile(job)))
+        found.append(("job.env", JobFile(job)))
     found.append(("environment", os.environ if environment is None else environment))
     if PIPELINE_ENV.exists():
         found.append((PIPELINE_ENV.name, EnvFile(PIPELINE_ENV)))
@@ -317,6 +342,8 @@ def resolve(stage: str, model: type[Options], found: Sequence[Layer]) -> tuple[O
     for setting in settings:
         names = [device_env(stage), setting.env] if setting.field == "device" else [setting.env]
         for source, layer in found:
+            if isinstance(layer, JobFile) and not layer.may_say(setting):
+                continue
             said = next((layer[name] for name in names if layer.get(name)), None)
             if said is not None:
                 if setting.secret:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reelscribe import jobs, lease, manifest
+from reelscribe import jobs, lease, logger, manifest
 from reelscribe.errors import MissingInputError
 from reelscribe.runner import Job
 from reelscribe.stage import Stage, file_fields, load_contracts
@@ -120,13 +120,16 @@ def as_json(movie_dir: Path, found: Sequence[Entry]) -> dict[str, Any]:
 
 
 def print_table(title: str, found: Sequence[Entry], last_column: Sequence[str] | None = None) -> None:
-    """The table on stderr: stage, state, device and why, seconds, peak memory, output."""
+    """The table on stderr: stage, state, device and why, seconds, peak memory, output. Manifests may be somebody else's."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    def plain(text: str, style: str = "") -> Text:
+        return Text(logger.plain(text), style)
+
     colours = {"done": "green", "failed": "red", "running": "cyan", "stale": "yellow", "not run": "dim"}
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=plain(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name, justify in (
         ("stage", "left"),
         ("state", "left"),
@@ -141,11 +144,11 @@ def print_table(title: str, found: Sequence[Entry], last_column: Sequence[str] |
         output = entry.why if entry.state == "failed" else _short(entry.outputs)
         table.add_row(
             entry.stage,
-            Text(last_column[number] if last_column else entry.state, colours[entry.state]),
-            Text(device),
+            plain(last_column[number] if last_column else entry.state, colours[entry.state]),
+            plain(device),
             "" if entry.seconds is None else f"{entry.seconds:.1f}",
             str(entry.peak_rss_mb or ""),
-            Text(output),
+            plain(output),
         )
     # A pipe has no width; 80 columns would fold the reasons.
     console = Console(stderr=True)
@@ -153,7 +156,7 @@ def print_table(title: str, found: Sequence[Entry], last_column: Sequence[str] |
     console.print(table)
     for entry in found:
         for fallback in entry.fallbacks:
-            console.print(Text(f"{entry.stage}: {fallback}", "yellow"))
+            console.print(plain(f"{entry.stage}: {fallback}", "yellow"))
 
 
 def _short(outputs: Sequence[str]) -> str:

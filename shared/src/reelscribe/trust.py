@@ -34,6 +34,7 @@ class TrustOption(StageOptions):
         False,
         env="TRUST_MODEL",
         affects_output=False,
+        personal=True,
         help="run the code that a model's file may hold (a pickle): only for models from somebody you trust",
     )
 

@@ -53,12 +53,13 @@ def remove_folder(folder: Path, failed: bool) -> None:
             folder.parent.rmdir()
 
 
-def config_of(movies: Sequence[Movie], chunks_per_job: int, env_file: Path | None) -> dict[str, Any]:
-    """What the Snakefile is told."""
+def config_of(movies: Sequence[Movie], chunks_per_job: int, env_file: Path | None, said: dict[str, str]) -> dict[str, Any]:
+    """What the Snakefile is told. said: settings that no movie directory keeps."""
     return {
         "movies": {k: {"dir": str(m.movie_dir), "token": m.token, "run": m.running, "gpu": m.gpu} for k, m in by_key(movies).items()},
         "chunks_per_job": chunks_per_job,
         "env": str(env_file.absolute()) if env_file else "",
+        "said": said,
     }
 
 
@@ -142,6 +143,7 @@ def summarize(library: Library, names: Sequence[str], as_json: bool) -> int:
 def run(args: argparse.Namespace) -> int:
     """All movies from their opening to their summary."""
     profile, kept = profile_of(args.profile), jobs.job_settings(args.set, args.env)
+    os.environ.update(personal := jobs.personal(kept))
     options, _ = settings.resolve("pipeline", PipelineOptions, settings.layers(kept, None, None))
     if {"-n", "--dryrun", "--dry-run"} & set(args.snakemake):
         raise UsageError(
@@ -155,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
         build_environments(movies)
         waiting = [m for m in movies if m.running]
         logger.get().info("%d movies, %d of them with something to do", len(movies), len(waiting))
-        config = config_of(waiting, options.chunks_per_job, args.env)
+        config = config_of(waiting, options.chunks_per_job, args.env, personal)
         if waiting and play(config, library.out, profile, args.snakemake) == ExitCode.INTERRUPTED:
             return ExitCode.INTERRUPTED
         for found in waiting:
