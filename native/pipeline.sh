@@ -142,7 +142,13 @@ parse() {
       --prefetch) mode=prefetch ;;
       --dry-run) mode=dry-run ;;
       --force) force=--force ;;
-      --jobs) jobs=(--jobs "$value") ;;
+      --jobs)
+        case $value in
+          auto) ;;
+          '' | 0* | *[!0-9]*) fail 2 "--jobs takes a number or auto, not '$value'; see --help" ;;
+        esac
+        jobs=(--jobs "$value")
+        ;;
       --retry-degraded) export ASR_RETRY_DEGRADED=true ;; # for this run alone, so it is not kept in job.env
       --json) json=--json ;;
       -h | --help) show_help && exit 0 ;;

@@ -253,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--parent", "--pid", type=int, default=os.getppid())
     command("close", close, "--movie-dir", "--token")
     listing = command("stages", stages, "--movie-dir")
-    running.add_argument("--jobs", type=_jobs, default=0)
+    running.add_argument("--jobs", type=lambda text: 0 if text == "auto" else int(text), default=0)
     running.add_argument("--seed", type=int, help="stages that may begin do so in an order that this draws; for tests")
     running.add_argument("--quiet", action="store_true")
     dry = command("dry-run", dry_run, "--resume", "--env")
@@ -286,15 +286,6 @@ def _parser() -> argparse.ArgumentParser:
     sampled.add_argument("--json", action="store_true")
     command("doctor", examine).add_argument("--json", action="store_true")
     return parser
-
-
-def _jobs(text: str) -> int:
-    """How many stages may run at once; 0: auto."""
-    if text == "auto":
-        return 0
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--jobs {text!r}", remedy="give the number of stages that may run at once, or auto")
-    return int(text)
 
 
 @command
