@@ -6,7 +6,7 @@
 #   tests/bench/run.sh growth [--lengths 15,60,180] [--only STAGE,…] [--json FILE] [--markdown]
 #   tests/bench/run.sh setup [--warm]
 #
-#   (nothing)   tests/bench/compare.py: some ten minutes on two quiet cores
+#   (nothing)   tests/bench/compare.py: half an hour on two quiet cores
 #   growth      tests/bench/growth.py: time and memory of films of any length: half an hour
 #   setup       a fresh clone's environments: built with what uv has in its cache, built again for nothing, their disk space; then
 #               (not with --warm) built with an empty cache, all of it fetched. Needs 8 GB, 20 with the empty cache
