@@ -554,9 +554,10 @@ def test_the_movie_may_come_from_the_job(tiny: Tiny) -> None:
 def test_a_movie_directory_that_cannot_be_written_is_one_line(tiny: Tiny) -> None:
     shutil.rmtree(tiny.dir)
     tiny.dir.write_text("a file")
-    done = tiny(code=6)
-    assert "Error" in done.stderr
+    done = tiny(code=3)
+    assert "cannot be looked at: Not a directory" in done.stderr and "delete" not in done.stderr
     assert "Traceback" not in done.stderr
+    assert tiny.dir.read_text() == "a file"
 
 
 def test_unforeseen_errors_before_the_job_show_their_traceback_when_asked(tiny: Tiny) -> None:

@@ -261,9 +261,15 @@ def refuse_strangers(movie_dir: Path) -> None:
         )
 
     def unlisted(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        if Path(error.filename) == root:
+            raise BadInputError(
+                f"{movie_dir} cannot be looked at: {error.strerror}",
+                remedy="give a folder that you may read and write, or another place for movies with --out",
+            )
         # What is in a folder that may be entered and not listed is there all the same, for whoever knows its name.
-        if not isinstance(error, FileNotFoundError):
-            refuse(Path(error.filename), f"what cannot be looked at ({error.strerror})")
+        refuse(Path(error.filename), f"what cannot be looked at ({error.strerror})")
 
     for folder, folders, names in os.walk(root, onerror=unlisted):
         for name in (*folders, *names):
