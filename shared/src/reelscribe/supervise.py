@@ -115,15 +115,17 @@ class Attempt:
         """Pass talk and progress on until the process has ended and said its last."""
         assert child.stderr
         started = time.monotonic()
-        with selectors.DefaultSelector() as selector:
+        with selectors.DefaultSelector() as selector, _end_of(child.pid) as end:
             selector.register(child.stderr.fileno(), selectors.EVENT_READ, self._talk)
             selector.register(events, selectors.EVENT_READ, display.show_event)
+            if end is not None:
+                selector.register(end, selectors.EVENT_READ)
             kill_at = 0.0
             while True:
                 ended = child.poll() is not None
                 ready = selector.select(0 if ended else _TICK_S)
                 for key, _ in ready:
-                    if data := os.read(key.fd, 65536):
+                    if key.fd != end and (data := os.read(key.fd, 65536)):
                         key.data(data)
                     else:
                         selector.unregister(key.fd)
@@ -165,6 +167,20 @@ class Attempt:
         if self.limits.stage_memory and self.rss_mb > self.limits.stage_memory:
             return f"took {self.rss_mb} MiB, more than STAGE_MEMORY={self.limits.stage_memory} MiB"
         return ""
+
+
+@contextmanager
+def _end_of(pid: int) -> Iterator[int | None]:
+    """A descriptor that can be read when the process has ended; none on systems that have no such thing, where one looks now and then."""
+    try:
+        end = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux; a kernel before 5.3, or a sandbox
+        yield None
+        return
+    try:
+        yield end
+    finally:
+        os.close(end)
 
 
 def _kill(group: int, number: int) -> None:
