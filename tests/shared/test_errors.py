@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from reelscribe import errors
@@ -47,3 +52,14 @@ def test_a_missing_input_names_the_stage_that_makes_it() -> None:
     error = MissingInputError("audio/audio.wav", "demux")
     assert (error.path, error.producer, error.code) == ("audio/audio.wav", "demux", 3)
     assert str(error) == "audio/audio.wav is missing\n  → run the stage demux first"
+
+
+@pytest.mark.parametrize("answer", ["short", "long" * 100_000])
+def test_an_answer_that_nobody_reads_is_no_mistake(answer: str) -> None:
+    """As behind `| head`."""
+    script = f"import sys\nfrom reelscribe.command_line import command\nsys.exit(command(lambda: print({answer[:4]!r} * {len(answer)}))())"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -31,6 +33,9 @@ def command(main: Callable[Given, int | None]) -> Callable[Given, int]:
         except KeyboardInterrupt:
             return ExitCode.INTERRUPTED
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _unread():
+                _drop_answer()
+                return 128 + signal.SIGPIPE
             if isinstance(error, OSError) and is_full(error):
                 logger.get().error("%s", _full(error))
                 return ExitCode.NO_SPACE
@@ -41,10 +46,22 @@ def command(main: Callable[Given, int | None]) -> Callable[Given, int]:
     return answered
 
 
+def _unread() -> bool:
+    """Whether nobody reads our answer any more, as behind `| head`. Then there is nobody to tell."""
+    answer = select.poll()
+    answer.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in answer.poll(0))
+
+
+def _drop_answer() -> None:
+    """Python would try once more to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _full(error: OSError) -> OutOfSpaceError:
     """A disk that is full, that of the answer included: pipeline.sh reads it from a file in TMPDIR."""
     if error.filename is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more when it ends
+        _drop_answer()
     return OutOfSpaceError(
         f"no space left to write {error.filename or 'what this command answers'}",
         remedy=f"free some space there, or in {os.environ.get('TMPDIR', '/tmp')}, or name another folder in TMPDIR",
